@@ -1,0 +1,1 @@
+//! The client's brain: sync, outbox, conversations; its SQLite. No socket, no clock.

@@ -1,0 +1,1 @@
+//! Envelope encryption: root, tenant key, data key; seal and open.

@@ -1,0 +1,1 @@
+//! The server's decisions, pure: who may, in what order, to whom, for how long.

@@ -1,0 +1,1 @@
+//! The client's thin shell: sockets, timers, retry.

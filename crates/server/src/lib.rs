@@ -1,0 +1,1 @@
+//! The mifengd process: api, gateway, jobs, configuration.

@@ -1,0 +1,1 @@
+//! The database: one Tx, one file per entity, migrations.

@@ -1,0 +1,1 @@
+//! Secret keys of a device: create, seal, use; zeroized, never serialised in the clear.

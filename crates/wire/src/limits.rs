@@ -1,0 +1,27 @@
+//! Limits that both sides know. They are checked before anything is allocated.
+
+/// The largest frame that a device which has authenticated may send, in bytes. A group of 1,000 post-quantum devices has
+/// a ratchet tree of about 2.7 MB, which the creator of a group uploads once.
+pub const FRAME_MAX_BYTES: usize = 4 << 20;
+/// The largest frame before authentication, in bytes.
+pub const ANONYMOUS_FRAME_MAX_BYTES: usize = 16 << 10;
+/// The largest sealed application message, in bytes. Files travel as blobs.
+pub const PAYLOAD_MAX_BYTES: usize = 64 << 10;
+/// Devices in one end-to-end encrypted conversation.
+pub const GROUP_MAX_DEVICES: usize = 1_000;
+/// Devices of one user.
+pub const USER_MAX_DEVICES: usize = 16;
+/// Entries in the device chain of one user, over its life.
+pub const CHAIN_MAX_ENTRIES: usize = 1_024;
+/// One-time key packages that the server keeps for a device.
+pub const KEY_PACKAGES_MAX: usize = 200;
+/// A handle's length in characters, after normalisation.
+pub const HANDLE_MAX_CHARS: usize = 64;
+/// Entries in one answer to `Fetch`.
+pub const FETCH_MAX_ENTRIES: u32 = 500;
+/// Bytes of entries in one answer to `Fetch`; at least one entry is always returned.
+pub const FETCH_MAX_BYTES: usize = 1 << 20;
+/// Cursors in one `Acknowledge`.
+pub const ACKNOWLEDGE_MAX_CURSORS: usize = 1_000;
+/// Requests of one connection that may wait for their answers at once.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;

@@ -1,0 +1,18 @@
+//! Parameters and answers of every operation, a file per subject.
+
+mod conversation;
+mod identity;
+mod key_package;
+mod session;
+
+pub use conversation::*;
+pub use identity::*;
+pub use key_package::*;
+pub use session::*;
+
+use minicbor::{Decode, Encode};
+
+/// An answer that says only that it was done, durably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Done {}
