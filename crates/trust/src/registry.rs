@@ -1,0 +1,23 @@
+//! Code points and labels that are ours, in one list. A number is never reused.
+
+/// MLS extension in the GroupContext that holds the [`crate::GroupPolicy`] (private use range, RFC 9420 §17.3).
+pub const GROUP_POLICY_EXTENSION: u16 = 0xf4d1;
+
+/// Hybrid post-quantum suite (X-Wing, AES-256-GCM, SHA-384, Ed25519; draft-ietf-mls-pq-ciphersuites-05), the default.
+pub const SUITE_XWING: u16 = 0x004e;
+/// `MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519` (RFC 9420 §17.1), by tenant policy.
+pub const SUITE_CLASSICAL: u16 = 0x0001;
+/// The suites that Mifeng speaks; every other is refused.
+pub const SUITES: &[u16] = &[SUITE_XWING, SUITE_CLASSICAL];
+
+/// MLS exporter label of the keys that seal typing and presence.
+pub const EPHEMERAL_EXPORTER: &str = "mifeng/v1 ephemeral";
+
+/// A key package begins to be valid so long before it is made, because clocks differ.
+pub const KEY_PACKAGE_BEFORE_S: u64 = 24 * 3_600;
+/// A key package is valid so long after it is made.
+pub const KEY_PACKAGE_AFTER_S: u64 = 120 * 24 * 3_600;
+/// The widest lifetime that anyone accepts.
+pub const KEY_PACKAGE_WIDTH_MAX_S: u64 = KEY_PACKAGE_BEFORE_S + KEY_PACKAGE_AFTER_S;
+/// The server hands a key package out only within so long of its upload.
+pub const KEY_PACKAGE_HAND_OUT_S: u64 = 30 * 24 * 3_600;
