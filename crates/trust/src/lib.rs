@@ -8,6 +8,7 @@ pub mod key;
 pub mod leaf;
 pub mod log;
 pub mod login;
+pub mod password;
 pub mod policy;
 pub mod registry;
 pub mod safety_number;

@@ -1,1 +1,15 @@
-//! Secret keys of a device: create, seal, use; zeroized, never serialised in the clear.
+//! Secret keys of a device: create, use, seal; zeroized, never serialised in the clear, never shown by `Debug`.
+//!
+//! Randomness comes in as an argument ([`Entropy`]), so that a simulation can replay; the shell hands in the operating
+//! system's.
+
+mod database_key;
+mod entropy;
+mod franking;
+mod keys;
+pub mod password;
+
+pub use database_key::{DatabaseKey, UnsealError};
+pub use entropy::Entropy;
+pub use franking::FrankingKey;
+pub use keys::{AccountKey, DeviceKey, NotMls};
