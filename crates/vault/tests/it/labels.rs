@@ -1,0 +1,58 @@
+//! A signature made for one purpose serves no other.
+
+use crate::Seeded;
+use trust::{AccountPublicKey, AuthorityPublicKey, DevicePublicKey, Label, signature_input};
+use mifeng_vault::{DeviceKey, NotMls};
+use wire::{DeviceId, TenantId};
+
+/// Every kind of signature that a device makes, with the same key, offered to every verifier under every label, by
+/// every kind of key: only the intended one accepts.
+#[test]
+fn a6_no_signature_verifies_for_another_purpose() {
+    let key = DeviceKey::generate(&mut Seeded(6));
+    let (challenge, tenant, device) = ([7; 32], TenantId::from_bytes([8; 16]), DeviceId::from_bytes([9; 16]));
+    let login = trust::login::content(&challenge, tenant, device);
+    let mls = mls_sign_content(b"FramedContentTBS", &login);
+
+    let made = [(Some(Label::DeviceLogin), key.sign_login(&challenge, tenant, device)), (None, key.sign_mls(&mls).unwrap())];
+    let bytes = *key.public().as_bytes();
+    for (intended, signature) in made {
+        for label in Label::ALL {
+            for content in [login.as_slice(), mls.as_slice(), &signature_input(*label, &login)] {
+                let accepted = DevicePublicKey::from_bytes(bytes).verify(*label, content, &signature).is_ok();
+                assert_eq!(accepted, Some(*label) == intended && content == login, "{intended:?} as {label:?}");
+                assert_eq!(AccountPublicKey::from_bytes(bytes).verify(*label, content, &signature).is_ok(), accepted);
+                assert_eq!(AuthorityPublicKey::from_bytes(bytes).verify(*label, content, &signature).is_ok(), accepted);
+            }
+        }
+    }
+}
+
+#[test]
+fn a6_the_mls_door_signs_nothing_else() {
+    let key = DeviceKey::generate(&mut Seeded(6));
+    let ours = Label::ALL.iter().map(|label| signature_input(*label, b"content"));
+    let odd = [vec![], vec![8], b"MLS 1.0 ".to_vec(), [vec![200], b"MLS 1.0 x".to_vec()].concat(), [vec![7], b"MLS 1.0 ".to_vec()].concat()];
+    for input in ours.chain(odd) {
+        assert_eq!(key.sign_mls(&input), Err(NotMls), "{input:?}");
+    }
+}
+
+/// RFC 8032 public keys of small order: a strict verifier accepts nothing under them.
+#[test]
+fn a15_low_order_keys_verify_nothing() {
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    for key in [[0; 32], identity, [0xff; 32]] {
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(&identity);
+        for label in Label::ALL {
+            assert!(DevicePublicKey::from_bytes(key).verify(*label, b"anything", &signature).is_err());
+        }
+    }
+}
+
+fn mls_sign_content(label: &[u8], content: &[u8]) -> Vec<u8> {
+    let label = [b"MLS 1.0 ".as_slice(), label].concat();
+    [&[label.len() as u8], label.as_slice(), &[0x40, content.len() as u8], content].concat()
+}
