@@ -96,9 +96,10 @@ id!(
     InviteId, "inv"
 );
 
-fn from_hex(text: &str) -> Option<[u8; 16]> {
+/// Reads exactly `N` bytes of lower-case hexadecimal.
+pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
-    if digits.len() != 32 {
+    if digits.len() != 2 * N {
         return None;
     }
     let nibble = |digit: u8| match digit {
@@ -106,7 +107,7 @@ fn from_hex(text: &str) -> Option<[u8; 16]> {
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     };
-    let mut bytes = [0; 16];
+    let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         *byte = nibble(*pair.first()?)? << 4 | nibble(*pair.get(1)?)?;
     }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod event;
 pub mod frame;
 pub mod id;
+pub mod invite_link;
 pub mod limits;
 pub mod op;
 pub mod request;
@@ -16,6 +17,7 @@ pub use entry::{Entry, EntryKind};
 pub use error::{ErrorCode, Fault, Refusal};
 pub use event::Event;
 pub use id::{ConversationId, DeviceId, GroupId, InviteId, MessageId, TenantId, UserId};
+pub use invite_link::InviteLink;
 pub use op::{Op, Operation};
 
 /// Milliseconds since the Unix epoch, UTC, as a wall clock showed them. For people and for expiry, never for order.
