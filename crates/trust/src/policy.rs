@@ -167,7 +167,13 @@ impl GroupPolicy {
         Self::new(tenant, conversation, Kind::Group, Vec::new(), vec![creator])
     }
 
-    fn new(tenant: TenantId, conversation: ConversationId, kind: Kind, users: Vec<UserId>, admins: Vec<UserId>) -> Self {
+    fn new(
+        tenant: TenantId,
+        conversation: ConversationId,
+        kind: Kind,
+        users: Vec<UserId>,
+        admins: Vec<UserId>,
+    ) -> Self {
         Self {
             version: 1,
             tenant,
@@ -276,10 +282,13 @@ impl GroupPolicy {
     ) -> Result<(), PolicyViolation> {
         let known = match replaces {
             Some(old) => old == joiner && commit.members.contains(old),
-            None => commit.members.iter().any(|member| member.user == joiner.user)
-                && commit.members.iter().all(|member| member.device != joiner.device),
+            None => {
+                commit.members.iter().any(|member| member.user == joiner.user)
+                    && commit.members.iter().all(|member| member.device != joiner.device)
+            }
         };
-        let only_rejoins = commit.changes.iter().all(|change| Some(change) == replaces.copied().map(Change::Remove).as_ref());
+        let only_rejoins =
+            commit.changes.iter().all(|change| Some(change) == replaces.copied().map(Change::Remove).as_ref());
         if known && only_rejoins && joiner.tenant == self.tenant { Ok(()) } else { Err(PolicyViolation::External) }
     }
 
@@ -293,7 +302,10 @@ impl GroupPolicy {
 /// The members that a commit leaves in the group.
 fn remaining<'a>(commit: &'a CommitView<'a>) -> impl Iterator<Item = &'a LeafIdentity> {
     commit.members.iter().filter(|member| {
-        !commit.changes.iter().any(|change| matches!(change, Change::Remove(leaf) | Change::SelfRemove(leaf) if leaf == *member))
+        !commit
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::Remove(leaf) | Change::SelfRemove(leaf) if leaf == *member))
     })
 }
 

@@ -133,8 +133,13 @@ mod tests {
     #[test]
     fn a14_every_other_tag_length_is_refused() {
         let (salt, nonce) = ([1; 16], [2; 12]);
-        let whole = cipher(b"p", 8, 1, &salt).unwrap().encrypt(&Nonce::from(nonce), Payload { msg: &[7; 32], aad: AAD }).unwrap();
-        let sealed = |ciphertext: Vec<u8>| wire::encode(&Sealed { version: 1, memory_kib: 8, passes: 1, salt, nonce, ciphertext });
+        let whole = cipher(b"p", 8, 1, &salt)
+            .unwrap()
+            .encrypt(&Nonce::from(nonce), Payload { msg: &[7; 32], aad: AAD })
+            .unwrap();
+        let sealed = |ciphertext: Vec<u8>| {
+            wire::encode(&Sealed { version: 1, memory_kib: 8, passes: 1, salt, nonce, ciphertext })
+        };
         assert!(DatabaseKey::unseal(&sealed(whole.clone()), b"p").is_ok());
         for len in 0..whole.len() {
             assert!(DatabaseKey::unseal(&sealed(whole[..len].to_vec()), b"p").is_err(), "{len}");
@@ -144,7 +149,14 @@ mod tests {
 
     #[test]
     fn a_file_cannot_ask_for_more_than_is_sane() {
-        let greedy = Sealed { version: 1, memory_kib: u32::MAX, passes: 1, salt: [0; 16], nonce: [0; 12], ciphertext: vec![0; 48] };
+        let greedy = Sealed {
+            version: 1,
+            memory_kib: u32::MAX,
+            passes: 1,
+            salt: [0; 16],
+            nonce: [0; 12],
+            ciphertext: vec![0; 48],
+        };
         assert_eq!(DatabaseKey::unseal(&wire::encode(&greedy), b"p").unwrap_err(), UnsealError::Malformed);
     }
 }

@@ -92,7 +92,8 @@ impl DeviceKey {
     pub fn sign_mls(&self, sign_content: &[u8]) -> Result<[u8; 64], NotMls> {
         // `opaque label<V>`: a variable-length integer below 64 is one byte, and every MLS label is shorter.
         let (length, rest) = sign_content.split_first().ok_or(NotMls)?;
-        let is_mls = *length < 64 && rest.len() >= usize::from(*length) && rest.starts_with(b"MLS 1.0 ") && *length >= 8;
+        let is_mls =
+            *length < 64 && rest.len() >= usize::from(*length) && rest.starts_with(b"MLS 1.0 ") && *length >= 8;
         if is_mls { Ok(self.0.sign(sign_content).to_bytes()) } else { Err(NotMls) }
     }
 

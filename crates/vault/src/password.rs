@@ -5,8 +5,8 @@
 
 use crate::{Entropy, entropy::Rng};
 use opaque_ke::{
-    ClientLogin, ClientLoginFinishParameters, ClientRegistration, ClientRegistrationFinishParameters, CredentialResponse,
-    Identifiers, RegistrationResponse,
+    ClientLogin, ClientLoginFinishParameters, ClientRegistration, ClientRegistrationFinishParameters,
+    CredentialResponse, Identifiers, RegistrationResponse,
 };
 use std::fmt;
 use trust::password::{Suite, context, stretching};
@@ -39,7 +39,8 @@ impl Registration {
     /// # Errors
     /// [`PasswordError::Protocol`] when the library cannot take the password.
     pub fn start(password: &[u8], entropy: &mut dyn Entropy) -> Result<(Self, Vec<u8>), PasswordError> {
-        let start = ClientRegistration::<Suite>::start(&mut Rng(entropy), password).map_err(|_| PasswordError::Protocol)?;
+        let start =
+            ClientRegistration::<Suite>::start(&mut Rng(entropy), password).map_err(|_| PasswordError::Protocol)?;
         Ok((Self(start.state), start.message.serialize().to_vec()))
     }
 

@@ -127,7 +127,13 @@ mod tests {
 
     #[test]
     fn text_of_another_kind_or_shape_is_refused() {
-        for text in ["", "usr_", "dev_00010203fcfdfeff08090a0b0c0d0e0f", "usr_00010203FCFDFEFF08090a0b0c0d0e0f", "usr_é0010203fcfdfeff08090a0b0c0d0e0"] {
+        for text in [
+            "",
+            "usr_",
+            "dev_00010203fcfdfeff08090a0b0c0d0e0f",
+            "usr_00010203FCFDFEFF08090a0b0c0d0e0f",
+            "usr_é0010203fcfdfeff08090a0b0c0d0e0",
+        ] {
             assert_eq!(text.parse::<UserId>(), Err(Malformed), "{text}");
         }
     }

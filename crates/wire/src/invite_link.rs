@@ -58,7 +58,8 @@ impl FromStr for InviteLink {
             code: code.into(),
             ca: from_hex(ca).ok_or(Malformed)?,
         };
-        let plain = is_host(host) && is_plain(tenant) && is_plain(code) && port.bytes().all(|digit| digit.is_ascii_digit());
+        let plain =
+            is_host(host) && is_plain(tenant) && is_plain(code) && port.bytes().all(|digit| digit.is_ascii_digit());
         if plain && link.port != 0 { Ok(link) } else { Err(Malformed) }
     }
 }
@@ -84,7 +85,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn link() -> InviteLink {
-        InviteLink { host: "localhost".into(), port: 7443, tenant: "acme".into(), code: "AB-cd_09".into(), ca: [0xa5; 32] }
+        InviteLink {
+            host: "localhost".into(),
+            port: 7443,
+            tenant: "acme".into(),
+            code: "AB-cd_09".into(),
+            ca: [0xa5; 32],
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Device chains made with real keys, checked by `trust`.
 
 use crate::Seeded;
-use trust::{Action, ChainError, DeviceChain, DeviceState};
 use mifeng_vault::{AccountKey, DeviceKey, Entropy};
+use trust::{Action, ChainError, DeviceChain, DeviceState};
 use wire::request::SignedEntry;
 use wire::{DeviceId, TenantId, UserId};
 
@@ -21,7 +21,8 @@ struct Person {
 impl Person {
     fn new(seed: u64) -> Self {
         let entropy: &mut dyn Entropy = &mut Seeded(seed);
-        let (account, laptop, phone) = (AccountKey::generate(entropy), DeviceKey::generate(entropy), DeviceKey::generate(entropy));
+        let (account, laptop, phone) =
+            (AccountKey::generate(entropy), DeviceKey::generate(entropy), DeviceKey::generate(entropy));
         let entries = vec![account.open_chain(TENANT, USER, LAPTOP, &laptop)];
         Self { account, laptop, phone, entries }
     }
@@ -74,8 +75,14 @@ fn a4_every_changed_bit_is_refused() {
 #[test]
 fn a4_a_chain_of_another_user_or_tenant_is_refused() {
     let person = Person::new(3);
-    assert_eq!(DeviceChain::verify(TENANT, UserId::from_bytes([9; 16]), &person.entries, None), Err(ChainError::Broken));
-    assert_eq!(DeviceChain::verify(TenantId::from_bytes([9; 16]), USER, &person.entries, None), Err(ChainError::Broken));
+    assert_eq!(
+        DeviceChain::verify(TENANT, UserId::from_bytes([9; 16]), &person.entries, None),
+        Err(ChainError::Broken)
+    );
+    assert_eq!(
+        DeviceChain::verify(TenantId::from_bytes([9; 16]), USER, &person.entries, None),
+        Err(ChainError::Broken)
+    );
 }
 
 #[test]
@@ -120,7 +127,9 @@ fn a_device_is_added_once_and_revoked_once() {
 fn entries_out_of_place_are_refused() {
     let person = Person::new(9).with_phone().then(Action::Revoke { device: PHONE }, None);
     let [open, add, revoke] = person.entries.as_slice() else { panic!("three entries") };
-    for wrong in [vec![], vec![add, revoke], vec![open, revoke], vec![open, revoke, add], vec![open, add, add], vec![open, open]] {
+    for wrong in
+        [vec![], vec![add, revoke], vec![open, revoke], vec![open, revoke, add], vec![open, add, add], vec![open, open]]
+    {
         let wrong: Vec<_> = wrong.into_iter().cloned().collect();
         assert!(DeviceChain::verify(TENANT, USER, &wrong, None).is_err());
     }
@@ -135,7 +144,11 @@ fn closing_needs_the_authority() {
     let closing = person.account.continue_chain(&chain, Action::Close, None);
     let authority = trust::AuthorityPublicKey::from_bytes(*person.account.public().as_bytes());
     assert_eq!(chain.clone().append(&closing, None), Err(ChainError::Signature));
-    assert_eq!(chain.clone().append(&closing, Some(&authority)), Err(ChainError::Signature), "signed under the wrong label");
+    assert_eq!(
+        chain.clone().append(&closing, Some(&authority)),
+        Err(ChainError::Signature),
+        "signed under the wrong label"
+    );
     person.entries.push(closing);
     assert!(person.chain().is_err());
 }

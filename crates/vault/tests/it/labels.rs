@@ -1,8 +1,8 @@
 //! A signature made for one purpose serves no other.
 
 use crate::Seeded;
-use trust::{AccountPublicKey, AuthorityPublicKey, DevicePublicKey, Label, signature_input};
 use mifeng_vault::{DeviceKey, NotMls};
+use trust::{AccountPublicKey, AuthorityPublicKey, DevicePublicKey, Label, signature_input};
 use wire::{DeviceId, TenantId};
 
 /// Every kind of signature that a device makes, with the same key, offered to every verifier under every label, by
@@ -14,7 +14,8 @@ fn a6_no_signature_verifies_for_another_purpose() {
     let login = trust::login::content(&challenge, tenant, device);
     let mls = mls_sign_content(b"FramedContentTBS", &login);
 
-    let made = [(Some(Label::DeviceLogin), key.sign_login(&challenge, tenant, device)), (None, key.sign_mls(&mls).unwrap())];
+    let made =
+        [(Some(Label::DeviceLogin), key.sign_login(&challenge, tenant, device)), (None, key.sign_mls(&mls).unwrap())];
     let bytes = *key.public().as_bytes();
     for (intended, signature) in made {
         for label in Label::ALL {
@@ -32,7 +33,13 @@ fn a6_no_signature_verifies_for_another_purpose() {
 fn a6_the_mls_door_signs_nothing_else() {
     let key = DeviceKey::generate(&mut Seeded(6));
     let ours = Label::ALL.iter().map(|label| signature_input(*label, b"content"));
-    let odd = [vec![], vec![8], b"MLS 1.0 ".to_vec(), [vec![200], b"MLS 1.0 x".to_vec()].concat(), [vec![7], b"MLS 1.0 ".to_vec()].concat()];
+    let odd = [
+        vec![],
+        vec![8],
+        b"MLS 1.0 ".to_vec(),
+        [vec![200], b"MLS 1.0 x".to_vec()].concat(),
+        [vec![7], b"MLS 1.0 ".to_vec()].concat(),
+    ];
     for input in ours.chain(odd) {
         assert_eq!(key.sign_mls(&input), Err(NotMls), "{input:?}");
     }

@@ -1,5 +1,7 @@
 //! The keys as their users see them, with the checks of `trust` on the other side.
 
+#![cfg(test)]
+
 mod chain;
 mod debug;
 mod labels;

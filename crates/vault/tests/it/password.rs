@@ -1,14 +1,14 @@
 //! Both halves of OPAQUE against each other; the server's half is the library itself here.
 
 use crate::Seeded;
-use opaque_ke::rand::{CryptoRng, Error, RngCore};
-use opaque_ke::{
-    CredentialFinalization, CredentialRequest, RegistrationRequest, RegistrationUpload, ServerLogin, ServerLoginParameters,
-    ServerRegistration, ServerSetup,
-};
-use trust::password::{Suite, context};
 use mifeng_vault::Entropy;
 use mifeng_vault::password::{Login, PasswordError, Registration};
+use opaque_ke::rand::{CryptoRng, Error, RngCore};
+use opaque_ke::{
+    CredentialFinalization, CredentialRequest, RegistrationRequest, RegistrationUpload, ServerLogin,
+    ServerLoginParameters, ServerRegistration, ServerSetup,
+};
+use trust::password::{Suite, context};
 use wire::TenantId;
 
 const TENANT: TenantId = TenantId::from_bytes([3; 16]);
@@ -62,8 +62,15 @@ impl Server {
         let request = CredentialRequest::deserialize(&ke1).unwrap();
         let context = context(TENANT);
         let params = ServerLoginParameters { context: Some(&context), ..Default::default() };
-        let start =
-            ServerLogin::start(&mut Rng(Seeded(7)), &self.setup, self.record.clone(), request, b"alice", params.clone()).unwrap();
+        let start = ServerLogin::start(
+            &mut Rng(Seeded(7)),
+            &self.setup,
+            self.record.clone(),
+            request,
+            b"alice",
+            params.clone(),
+        )
+        .unwrap();
         let (ke3, _) = login.finish(tenant, password, &start.message.serialize(), entropy)?;
         let ke3 = CredentialFinalization::deserialize(&ke3).unwrap();
         Ok(start.state.finish(ke3, params).is_ok())
