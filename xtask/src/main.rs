@@ -1,1 +1,41 @@
-fn main() {}
+//! The project's own chores: `cargo xtask test`, `tidy` and `demo`. Needs nothing but Rust; installs the rest itself.
+
+mod prepare;
+mod stage;
+mod test;
+mod tidy;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The project's own chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Everything that a push is checked by: format, tidy, clippy, all tests. Installs what is missing.
+    Test(test::Options),
+    /// Checks the rules of the house: layers, source, lengths, docs, dependencies.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().chore {
+        Chore::Test(options) => test::run(&options),
+        Chore::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Installs what building and testing need besides Rust, and says what it does.
+
+use anyhow::{Context, Result, bail};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What building needs: a C compiler and linker, and what the vendored OpenSSL of the client's SQLCipher is built with.
+pub(crate) fn to_build() -> Result<()> {
+    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.works)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
+    let packages: Vec<&str> = missing.iter().flat_map(|tool| tool.packages).copied().collect();
+    if !is_root() || !Path::new("/usr/bin/apt-get").exists() {
+        bail!(
+            "{names} missing. Install them and run this again (Debian, Ubuntu: `apt-get install {}`); \
+             as root on such a system this command does it by itself",
+            packages.join(" ")
+        );
+    }
+    println!("Missing: {names}. Installing {} with apt-get.", packages.join(", "));
+    apt_get(&["update", "-q"])?;
+    apt_get(&[&["install", "-q", "-y", "--no-install-recommends"], packages.as_slice()].concat())?;
+    match TOOLS.iter().find(|tool| !(tool.works)()) {
+        Some(tool) => bail!("{} is still missing after apt-get", tool.name),
+        None => Ok(()),
+    }
+}
+
+/// What checking needs on top: rustfmt, clippy and cargo-nextest.
+pub(crate) fn to_check() -> Result<TestRunner> {
+    to_build()?;
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if !runs("cargo", &[subcommand, "--version"]) {
+            println!("Missing: {component}. Adding it with rustup.");
+            show(Command::new("rustup").args(["component", "add", component]))
+                .with_context(|| format!("{component} is missing and rustup could not add it"))?;
+        }
+    }
+    Ok(test_runner())
+}
+
+/// What runs the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TestRunner {
+    /// cargo-nextest: a process per test, limits on time.
+    Nextest,
+    /// Plain `cargo test`, when cargo-nextest cannot be had.
+    Cargo,
+}
+
+fn test_runner() -> TestRunner {
+    if runs("cargo", &["nextest", "--version"]) {
+        return TestRunner::Nextest;
+    }
+    println!("Missing: cargo-nextest. Installing it with cargo; this takes some minutes, once.");
+    let install = |extra: &[&str]| show(Command::new("cargo").args(["install", "cargo-nextest"]).args(extra));
+    if install(&["--locked"]).or_else(|_| install(&[])).is_ok() && runs("cargo", &["nextest", "--version"]) {
+        return TestRunner::Nextest;
+    }
+    println!("cargo-nextest could not be installed; going on with `cargo test`.");
+    TestRunner::Cargo
+}
+
+struct Tool {
+    name: &'static str,
+    packages: &'static [&'static str],
+    works: fn() -> bool,
+}
+
+const TOOLS: [Tool; 3] = [
+    Tool { name: "a C compiler and linker (cc)", packages: &["gcc", "libc6-dev"], works: compiles_c },
+    Tool { name: "make", packages: &["make"], works: || runs("make", &["--version"]) },
+    // Debian's minimal perl lacks the modules that OpenSSL's Configure uses.
+    Tool {
+        name: "perl with its modules",
+        packages: &["perl"],
+        works: || runs("perl", &["-MFindBin", "-MIPC::Cmd", "-MFile::Compare", "-MFile::Copy", "-e", "1"]),
+    },
+];
+
+/// A whole program, so that headers and start-up objects are tried too.
+fn compiles_c() -> bool {
+    let child = Command::new("cc")
+        .args(["-x", "c", "-", "-o", "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else { return false };
+    let written = child
+        .stdin
+        .take()
+        .is_some_and(|mut stdin| stdin.write_all(b"#include <stdio.h>\nint main(void){return 0;}").is_ok());
+    child.wait().is_ok_and(|status| status.success()) && written
+}
+
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    let status =
+        Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    show(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// Runs a command with its output shown.
+fn show(command: &mut Command) -> Result<()> {
+    println!("$ {}", crate::stage::written(command));
+    let status = command.stdin(Stdio::null()).status().with_context(|| crate::stage::written(command))?;
+    if status.success() { Ok(()) } else { bail!("{} failed: {status}", crate::stage::written(command)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_tool_is_seen() {
+        assert!(runs("cargo", &["--version"]));
+        assert!(!runs("cargo", &["no-such-subcommand"]));
+        assert!(!runs("no-such-program", &[]));
+    }
+}
