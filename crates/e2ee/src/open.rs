@@ -1,0 +1,191 @@
+//! What comes out of the log: opened, checked against its envelope, and followed.
+
+use crate::commit::{Committed, committed};
+use crate::device::{Device, Provider};
+use crate::group::{Changed, Group};
+use crate::{Error, Refused};
+use openmls::prelude::{
+    ContentType, MlsMessageBodyIn, OpenMlsProvider, ProcessedMessageContent, Proposal, ProtocolMessage, QueuedProposal,
+    Sender, StagedCommit,
+};
+use roster::reading::{self, LeafView, Strictness};
+use roster::{Vouch, payload};
+use trust::{Aad, PolicyViolation};
+use wire::{DeviceId, Entry, EntryKind};
+use zeroize::Zeroizing;
+
+/// What a log entry held. The author is always the owner of the MLS leaf, whatever else is claimed.
+#[derive(Debug)]
+pub enum Opened {
+    /// An application message of another device.
+    Message {
+        /// Who sent it.
+        sender: LeafView,
+        /// Its authenticated data.
+        aad: Aad,
+        /// What was sealed.
+        plaintext: Zeroizing<Vec<u8>>,
+    },
+    /// An application message that claims to be this device's own. MLS cannot open those, so that nothing in it is
+    /// authenticated but the key that all members share: compare the payload with what this device sent. If it sent no
+    /// such message, its state was copied, or a member lies.
+    Own {
+        /// The authenticated data, as claimed.
+        aad: Aad,
+    },
+    /// A commit, which has taken effect.
+    Commit {
+        /// What it did.
+        commit: Committed,
+        /// Its authenticated data.
+        aad: Aad,
+    },
+    /// A member wants to leave: commit before sending. The next commit of any member but the leaver removes it.
+    Leaving {
+        /// Who.
+        leaver: LeafView,
+        /// The authenticated data.
+        aad: Aad,
+    },
+}
+
+impl Group {
+    /// Opens a log entry, and follows it if it is a commit: the next epoch begins, or the group ends for this device.
+    ///
+    /// The envelope is the server's word, and must say what MLS says: kind, epoch, sender and message id.
+    ///
+    /// # Errors
+    /// [`Error`] says for each case what a client does. [`Error::NeedsIdentities`] is the only one after which the same
+    /// call can succeed.
+    pub fn open(mut self, device: &Device<'_>, entry: &Entry, vouch: Vouch<'_>) -> Result<Changed<Opened>, Error> {
+        let message = self.message(entry)?;
+        let provider = device.provider();
+        let processed = self.mls.process_message(&provider, message).map_err(Error::processing)?;
+        let aad = payload::aad(processed.aad())?;
+        if aad.message_id != entry.message_id {
+            return Err(Error::Envelope);
+        }
+        let sender = processed.sender().clone();
+        match processed.into_content() {
+            ProcessedMessageContent::ApplicationMessage(content) => {
+                let sender = self.member(&sender)?;
+                let plaintext = Zeroizing::new(content.into_bytes());
+                check_sender(entry, sender.identity.device)?;
+                self.changed(Opened::Message { sender, aad, plaintext }, provider)
+            }
+            ProcessedMessageContent::OwnPrivateMessage => {
+                check_sender(entry, device.identity().device)?;
+                self.changed(Opened::Own { aad }, provider)
+            }
+            ProcessedMessageContent::OwnPendingCommit => {
+                check_sender(entry, device.identity().device)?;
+                let (commit, group) = self.merge_own(&provider)?;
+                group.changed(Opened::Commit { commit, aad }, provider)
+            }
+            ProcessedMessageContent::StagedCommitMessage(staged) => {
+                self.follow(provider, entry, &sender, *staged, aad, vouch)
+            }
+            ProcessedMessageContent::ProposalMessage(proposal) => self.queue(provider, entry, *proposal, aad),
+            ProcessedMessageContent::ExternalJoinProposalMessage(_) => Err(refused(PolicyViolation::Other)),
+        }
+    }
+
+    /// This device wants to leave: a SelfRemove proposal, `MLSMessage` holding a `PublicMessage`, that another member
+    /// commits. Until then the device stays a member and sends nothing.
+    ///
+    /// # Errors
+    /// [`Error::CommitPending`], [`Error::NotMember`], [`Error::Storage`].
+    pub fn leave(mut self, device: &Device<'_>, aad: &Aad) -> Result<Changed<Vec<u8>>, Error> {
+        if self.has_pending_commit() {
+            return Err(Error::CommitPending);
+        }
+        let provider = device.provider();
+        self.mls.set_aad(wire::encode(aad));
+        let proposal = self.mls.leave_group_via_self_remove(&provider, &device.signer()).map_err(Error::invalid)?;
+        let output = crate::device::bytes(&proposal)?;
+        Ok(Changed { output, writes: provider.finish(), group: Some(self) })
+    }
+
+    /// The entry's payload, of the kind, group and epoch that the entry says.
+    fn message(&self, entry: &Entry) -> Result<ProtocolMessage, Error> {
+        let message = match reading::message(&entry.payload)? {
+            MlsMessageBodyIn::PublicMessage(message) => ProtocolMessage::from(message),
+            MlsMessageBodyIn::PrivateMessage(message) => ProtocolMessage::from(message),
+            _ => return Err(Refused::Malformed.into()),
+        };
+        let kind = match message.content_type() {
+            ContentType::Application => EntryKind::Application,
+            ContentType::Commit => EntryKind::Commit,
+            ContentType::Proposal => EntryKind::Proposal,
+        };
+        if message.group_id().as_slice() != self.id.as_bytes() {
+            return Err(Refused::WrongGroup.into());
+        }
+        let (epoch, current) = (message.epoch().as_u64(), self.epoch());
+        match epoch.cmp(&current) {
+            _ if kind != entry.kind || epoch != entry.epoch => Err(Error::Envelope),
+            std::cmp::Ordering::Less => Err(Error::PastEpoch { epoch, current }),
+            std::cmp::Ordering::Greater => Err(Error::FutureEpoch { epoch, current }),
+            std::cmp::Ordering::Equal => Ok(message),
+        }
+    }
+
+    fn follow(
+        mut self,
+        provider: Provider<'_>,
+        entry: &Entry,
+        sender: &Sender,
+        staged: StagedCommit,
+        aad: Aad,
+        vouch: Vouch<'_>,
+    ) -> Result<Changed<Opened>, Error> {
+        let reading = reading::read(self.mls.public_group(), sender, &staged)?;
+        check_sender(entry, reading.committer_leaf.identity.device)?;
+        let gone = reading::judge(&self.policy, self.mls.public_group(), &reading, vouch, Strictness::Following)?;
+        let (epoch, self_removed) = (staged.epoch().as_u64(), staged.self_removed());
+        let commit = committed(reading, epoch, gone, false, self_removed);
+        if self_removed {
+            // Not merged first: OpenMLS would then look for this epoch's keys under the next epoch, and leave them behind.
+            self.mls.delete(provider.storage())?;
+            let output = Opened::Commit { commit, aad };
+            return Ok(Changed { output, writes: provider.finish(), group: None });
+        }
+        self.mls.merge_staged_commit(&provider, staged).map_err(Error::invalid)?;
+        Self::of(self.mls)?.changed(Opened::Commit { commit, aad }, provider)
+    }
+
+    fn queue(
+        mut self,
+        provider: Provider<'_>,
+        entry: &Entry,
+        proposal: QueuedProposal,
+        aad: Aad,
+    ) -> Result<Changed<Opened>, Error> {
+        if !matches!(proposal.proposal(), Proposal::SelfRemove) {
+            return Err(refused(PolicyViolation::Other));
+        }
+        let leaver = self.member(proposal.sender())?;
+        check_sender(entry, leaver.identity.device)?;
+        self.mls.store_pending_proposal(provider.storage(), proposal)?;
+        self.changed(Opened::Leaving { leaver, aad }, provider)
+    }
+
+    fn member(&self, sender: &Sender) -> Result<LeafView, Error> {
+        match sender {
+            Sender::Member(index) => self.leaf(*index),
+            _ => Err(refused(PolicyViolation::NotMember)),
+        }
+    }
+
+    fn changed(self, output: Opened, provider: Provider<'_>) -> Result<Changed<Opened>, Error> {
+        Ok(Changed { output, writes: provider.finish(), group: Some(self) })
+    }
+}
+
+fn check_sender(entry: &Entry, device: DeviceId) -> Result<(), Error> {
+    if entry.sender == device { Ok(()) } else { Err(Error::Envelope) }
+}
+
+fn refused(violation: PolicyViolation) -> Error {
+    Error::Refused(Refused::Policy(violation))
+}
