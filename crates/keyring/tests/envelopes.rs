@@ -1,5 +1,7 @@
 //! Sealed values open in one place only, whole, and under one key.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use keyring::{Cell, DataKey, Error, KeyName, KeyUse, RootKey, TenantKey, envelope};
 use mifeng_keyring as keyring;
 use proptest::prelude::*;
