@@ -98,7 +98,8 @@ impl Source {
         if first == "fn" {
             self.note_function(tokens, at);
         }
-        let is_alias = at > 0 && matches!(tokens.get(at - 1), Some(TokenTree::Ident(word)) if word == "as");
+        let before = tokens.get(at.wrapping_sub(1)).and_then(ident);
+        let is_new_name = before.is_some_and(|word| word == "as" || word == "fn");
         let is_member = is_punct(tokens.get(at.wrapping_sub(1)), '.') && !is_punct(tokens.get(at.wrapping_sub(2)), '.');
         let mut segments = prefix.to_vec();
         segments.push(first.to_string());
@@ -118,7 +119,7 @@ impl Source {
         if is_macro && let Some(last) = segments.last_mut() {
             last.push('!');
         }
-        if !is_alias && !is_member {
+        if !is_new_name && !is_member {
             self.named.push(Named { segments, line });
         }
         next
@@ -268,6 +269,7 @@ mod tests {
 
     #[test]
     fn names_in_macros_count_and_names_in_comments_and_strings_do_not() {
+        assert!(!paths("impl A { fn rand(&self) {} }").contains(&"rand".to_owned()), "a definition is not a use");
         let found = paths("fn f() { println!(\"tokio {}\", Instant::now()); } // std::net\n/// rand\nstruct A;");
         assert!(found.contains(&"println!".to_owned()) && found.contains(&"Instant::now".to_owned()), "{found:?}");
         assert!(!found.iter().any(|f| f.contains("tokio") || f.contains("net") || f.contains("rand")), "{found:?}");
