@@ -10,12 +10,12 @@ use openmls::prelude::{
 };
 use roster::reading::{self, LeafView, Strictness};
 use roster::{Vouch, payload};
+use std::fmt;
 use trust::{Aad, PolicyViolation};
 use wire::{DeviceId, Entry, EntryKind};
 use zeroize::Zeroizing;
 
 /// What a log entry held. The author is always the owner of the MLS leaf, whatever else is claimed.
-#[derive(Debug)]
 pub enum Opened {
     /// An application message of another device.
     Message {
@@ -166,7 +166,14 @@ impl Group {
         }
         let leaver = self.member(proposal.sender())?;
         check_sender(entry, leaver.identity.device)?;
-        self.mls.store_pending_proposal(provider.storage(), proposal)?;
+        // It may come twice, and a leaver has its own already.
+        let known = self
+            .mls
+            .pending_proposals()
+            .any(|queued| queued.proposal_reference_ref() == proposal.proposal_reference_ref());
+        if !known {
+            self.mls.store_pending_proposal(provider.storage(), proposal)?;
+        }
         self.changed(Opened::Leaving { leaver, aad }, provider)
     }
 
@@ -179,6 +186,25 @@ impl Group {
 
     fn changed(self, output: Opened, provider: Provider<'_>) -> Result<Changed<Opened>, Error> {
         Ok(Changed { output, writes: provider.finish(), group: Some(self) })
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message { sender, aad, .. } => f
+                .debug_struct("Message")
+                .field("sender", &sender.identity)
+                .field("id", &aad.message_id)
+                .finish_non_exhaustive(),
+            Self::Own { aad } => f.debug_struct("Own").field("id", &aad.message_id).finish(),
+            Self::Commit { commit, aad } => {
+                f.debug_struct("Commit").field("commit", commit).field("id", &aad.message_id).finish()
+            }
+            Self::Leaving { leaver, aad } => {
+                f.debug_struct("Leaving").field("leaver", &leaver.identity).field("id", &aad.message_id).finish()
+            }
+        }
     }
 }
 
