@@ -1,5 +1,7 @@
 //! What a hostile server or member tries, and what the client says. Rows of the table of attacks are in the names.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's help fails the test")]
+
 extern crate mifeng_e2ee as e2ee;
 mod harness;
 

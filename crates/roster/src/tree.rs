@@ -247,7 +247,7 @@ impl PublicTree {
         added.sort_unstable();
         welcomed.sort_unstable();
         // A Welcome for nobody is refused too: it would be kept for nobody.
-        if added == welcomed && bytes.is_some() == !added.is_empty() { Ok(()) } else { Err(Refused::Welcome) }
+        if added == welcomed && bytes.is_some() != added.is_empty() { Ok(()) } else { Err(Refused::Welcome) }
     }
 
     fn checked(&self, staged: Box<StagedCommit>, reading: CommitReading, aad: Aad) -> Result<CheckedCommit, Refused> {

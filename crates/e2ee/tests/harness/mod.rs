@@ -7,6 +7,7 @@
     missing_docs,
     reason = "shared by several test binaries, each of which uses its part"
 )]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's help fails the test")]
 
 pub mod matrix;
 pub mod rogue;

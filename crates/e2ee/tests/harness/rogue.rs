@@ -117,6 +117,25 @@ impl Rogue {
         Ok(Recorded { entry, pending, tree: Vec::new() })
     }
 
+    /// An honest commit, but for the ratchet tree in its GroupInfo.
+    pub fn commit_with_tree(&mut self, world: &World) -> Recorded {
+        let Self { identity, key, provider, group } = self;
+        let group = group.as_mut().unwrap();
+        let (message_id, epoch) = (world.message_id(), group.epoch().as_u64());
+        group.set_aad(wire::encode(&aad(message_id)));
+        let loaded = group.commit_builder().force_self_update(true).load_psks(provider.storage()).unwrap();
+        let bundle = loaded
+            .use_ratchet_tree_extension(true)
+            .build(provider.rand(), provider.crypto(), &RawSigner(key), |_| true)
+            .unwrap()
+            .stage_commit(provider)
+            .unwrap();
+        let pending = pending(bundle).unwrap();
+        group.clear_pending_commit(provider.storage()).unwrap();
+        let entry = world.entry(EntryKind::Commit, epoch, identity.device, message_id, &pending.commit);
+        Recorded { entry, pending, tree: Vec::new() }
+    }
+
     /// As [`Rogue::commit`], and takes it.
     pub fn commit_and_take(
         &mut self,
