@@ -1,0 +1,189 @@
+//! Appending to a conversation's log: the hot path.
+
+use super::conversation::row;
+use crate::schema::{SealedColumn, sealed};
+use crate::sql::{sql, values};
+use crate::{Error, Tx};
+use keyring::{DataKey, KeyUse};
+use sha2::{Digest, Sha256};
+use trust::EntryHash;
+use wire::request::RecordedAt;
+use wire::{ConversationId, DeviceId, Entry, EntryKind, MessageId, UnixMillis};
+
+pub(super) const PAYLOAD: SealedColumn = sealed("log_entries", "payload");
+
+/// Entries of one log. A commit seals up to five values with the conversation's key, an application message one.
+const ENTRIES_MAX: u64 = keyring::SEALS_MAX / 8;
+
+/// An entry to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Where.
+    pub conversation: ConversationId,
+    /// The epoch in which it was made; must be the current one.
+    pub epoch: u64,
+    /// Application message or proposal.
+    pub kind: EntryKind,
+    /// The device that sent it, as it was authenticated.
+    pub sender: DeviceId,
+    /// Idempotency key, per device and conversation.
+    pub message_id: MessageId,
+    /// An `MLSMessage`.
+    pub payload: Vec<u8>,
+    /// The server's clock.
+    pub at: UnixMillis,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Append {
+    /// It is in the log. The entry is as every member is to receive it, and comes back so that nothing is read again.
+    Recorded {
+        /// The entry.
+        entry: Entry,
+        /// The generation of the log.
+        generation: u32,
+    },
+    /// It was in the log before; the answer is the same. For an application message this holds however often it was
+    /// sealed anew: its id is what counts.
+    Repeated(RecordedAt),
+    /// Another epoch is the current one.
+    StaleEpoch {
+        /// That one.
+        current: u64,
+    },
+    /// The id belongs to an entry of another kind, or to another commit.
+    KeyReused,
+    /// There is no such conversation.
+    NoConversation,
+}
+
+/// What a conversation's row says of its log.
+pub(super) struct Head {
+    pub(super) epoch: u64,
+    pub(super) seq: u64,
+    hash: EntryHash,
+    pub(super) generation: u32,
+}
+
+impl Tx<'_> {
+    /// Records an entry of the current epoch. Who may send is decided before (`rules::admit`).
+    ///
+    /// # Errors
+    /// [`Error::LogFull`], [`Error`] of the storage.
+    pub fn append_entry(&mut self, new: NewEntry) -> Result<Append, Error> {
+        let conversation = new.conversation;
+        let Some(head) = self.head(conversation)? else { return Ok(Append::NoConversation) };
+        let entry = new.into_entry(head.seq);
+        if head.epoch != entry.epoch {
+            return Ok(self
+                .recorded_before(conversation, &entry)?
+                .unwrap_or(Append::StaleEpoch { current: head.epoch }));
+        }
+        let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;
+        let Some(hash) = self.insert_entry(&key, conversation, &head, &entry)? else {
+            return self.recorded_before(conversation, &entry)?.ok_or(Error::Malformed);
+        };
+        let text =
+            sql!("update conversations set head_seq = $3, head_hash = $4 where tenant = $1 and conversation = $2");
+        self.session.execute(text, values![self.tenant, conversation, entry.seq, hash.0])?;
+        Ok(Append::Recorded { entry, generation: head.generation })
+    }
+
+    /// What was answered when this id was recorded.
+    pub(super) fn recorded_before(&self, conversation: ConversationId, entry: &Entry) -> Result<Option<Append>, Error> {
+        let text = sql!(
+            "select seq, recorded_at, generation, kind, digest from log_entries \
+             where tenant = $1 and conversation = $2 and sender = $3 and message_id = $4"
+        );
+        self.session.row(text, values![self.tenant, conversation, entry.sender, entry.message_id], |row| {
+            let digest = row.optional(4, |row| row.array::<32>(4))?;
+            let same = kind(row.number(3)?)? == entry.kind && digest == digest_of(entry);
+            let before = RecordedAt { seq: row.number(0)?, at: row.number(1)?, generation: row.number(2)? };
+            Ok(if same { Append::Repeated(before) } else { Append::KeyReused })
+        })
+    }
+
+    pub(super) fn head(&self, conversation: ConversationId) -> Result<Option<Head>, Error> {
+        let text = sql!(
+            "select epoch, head_seq, head_hash, generation from conversations where tenant = $1 and conversation = $2"
+        );
+        self.session.row(text, values![self.tenant, conversation], |row| {
+            let hash = EntryHash(row.array(2)?);
+            Ok(Head { epoch: row.number(0)?, seq: row.number(1)?, hash, generation: row.number(3)? })
+        })
+    }
+
+    /// Puts the entry after the head and returns its hash; the conversation's row is the caller's to move. `None` when the
+    /// sender has used the id before.
+    pub(super) fn insert_entry(
+        &mut self,
+        key: &DataKey,
+        conversation: ConversationId,
+        head: &Head,
+        entry: &Entry,
+    ) -> Result<Option<EntryHash>, Error> {
+        if entry.seq > ENTRIES_MAX {
+            return Err(Error::LogFull);
+        }
+        let sealed = self.seal(key, PAYLOAD, &row(conversation, entry.seq), &entry.payload)?;
+        let text = sql!(
+            "insert into log_entries \
+             (tenant, conversation, seq, generation, kind, epoch, sender, message_id, recorded_at, digest, payload) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             on conflict (tenant, conversation, sender, message_id) do nothing"
+        );
+        let (kind, digest) = (kind_number(entry.kind), digest_of(entry));
+        let values = values![
+            self.tenant,
+            conversation,
+            entry.seq,
+            head.generation,
+            kind,
+            entry.epoch,
+            entry.sender,
+            entry.message_id,
+            entry.at,
+            digest,
+            sealed
+        ];
+        let is_new = self.session.execute(text, values)? > 0;
+        Ok(is_new.then(|| head.hash.then(self.tenant, conversation, head.generation, entry)))
+    }
+}
+
+impl NewEntry {
+    fn into_entry(self, head_seq: u64) -> Entry {
+        Entry {
+            seq: head_seq + 1,
+            kind: self.kind,
+            epoch: self.epoch,
+            sender: self.sender,
+            message_id: self.message_id,
+            at: self.at,
+            payload: self.payload,
+        }
+    }
+}
+
+/// Commits and proposals keep a hash of their bytes, so that a repeat can be told from a reuse of the id.
+fn digest_of(entry: &Entry) -> Option<[u8; 32]> {
+    (entry.kind != EntryKind::Application).then(|| Sha256::digest(&entry.payload).into())
+}
+
+pub(super) fn kind(number: u8) -> Result<EntryKind, Error> {
+    match number {
+        0 => Ok(EntryKind::Application),
+        1 => Ok(EntryKind::Commit),
+        2 => Ok(EntryKind::Proposal),
+        _ => Err(Error::Malformed),
+    }
+}
+
+const fn kind_number(kind: EntryKind) -> u8 {
+    match kind {
+        EntryKind::Application => 0,
+        EntryKind::Commit => 1,
+        EntryKind::Proposal => 2,
+    }
+}

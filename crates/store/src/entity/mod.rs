@@ -1,0 +1,31 @@
+//! One file per entity: its rows, and the methods of `Tx` that read and write them.
+
+mod append;
+mod attempt;
+mod audit;
+mod chain;
+mod commit;
+mod conversation;
+mod cursor;
+mod device;
+mod fetch;
+mod invite;
+mod key_package;
+mod member;
+mod rotation;
+mod tenant;
+mod tree;
+mod user;
+mod welcome;
+
+pub use append::{Append, NewEntry};
+pub use audit::{Actor, AuditEntry, NewAuditEntry};
+pub use commit::{CommitOutcome, Joiner, NewCommit};
+pub use conversation::{Conversation, CreateConversation, NewConversation};
+pub use device::Device;
+pub use invite::{Invite, NewInvite};
+pub use key_package::{Claim, Claimed, NewKeyPackage};
+pub use member::Member;
+pub use tenant::{NewTenant, Tenant};
+pub use tree::PublicGroupState;
+pub use user::{CreateUser, NewUser, User, UserState};

@@ -1,0 +1,127 @@
+//! Welcomes that wait for their joiners: stored once for all joiners of a commit.
+
+use super::conversation::row;
+use crate::schema::{SealedColumn, sealed};
+use crate::sql::{sql, values};
+use crate::{Error, Tx};
+use keyring::{DataKey, KeyUse};
+use trust::EntryHash;
+use wire::request::PendingWelcome;
+use wire::{ConversationId, DeviceId, Entry};
+
+const WELCOME: SealedColumn = sealed("welcomes", "welcome");
+
+impl Tx<'_> {
+    /// The Welcomes that wait for a device, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] when one was tampered with, [`Error`] of the storage.
+    pub fn welcomes(&self, device: DeviceId, limit: u32) -> Result<Vec<PendingWelcome>, Error> {
+        let text = sql!(
+            "select w.conversation, w.sender, w.seq, w.generation, w.entry_hash, w.epoch, w.welcome \
+             from welcome_recipients r join welcomes w \
+             on w.tenant = r.tenant and w.conversation = r.conversation and w.seq = r.seq \
+             where r.tenant = $1 and r.device = $2 order by w.conversation, w.seq limit $3"
+        );
+        let mut waiting = self.session.rows(text, values![self.tenant, device, limit], |row| {
+            Ok(Some(PendingWelcome {
+                conversation: row.id(0)?,
+                sender: row.id(1)?,
+                seq: row.number(2)?,
+                generation: row.number(3)?,
+                entry_hash: row.array(4)?,
+                epoch: row.number(5)?,
+                welcome: row.bytes(6)?.to_vec(),
+            }))
+        })?;
+        for welcome in &mut waiting {
+            let key = self.key(KeyUse::Conversation, welcome.conversation.as_bytes())?;
+            welcome.welcome = self.open(&key, WELCOME, &row(welcome.conversation, welcome.seq), &welcome.welcome)?;
+        }
+        Ok(waiting)
+    }
+
+    /// How many Welcomes wait for a device.
+    ///
+    /// # Errors
+    /// [`Error`] of the storage.
+    pub fn welcomes_waiting(&self, device: DeviceId) -> Result<u32, Error> {
+        let text = sql!("select count(*) from welcome_recipients where tenant = $1 and device = $2");
+        Ok(self.session.row(text, values![self.tenant, device], |row| row.number(0))?.unwrap_or(0))
+    }
+
+    /// Whether a Welcome that waits for the device needs the tree of this epoch.
+    ///
+    /// # Errors
+    /// [`Error`] of the storage.
+    pub fn awaits_tree(&self, conversation: ConversationId, device: DeviceId, epoch: u64) -> Result<bool, Error> {
+        let text = sql!(
+            "select 1 from welcome_recipients r join welcomes w \
+             on w.tenant = r.tenant and w.conversation = r.conversation and w.seq = r.seq \
+             where r.tenant = $1 and r.device = $2 and r.conversation = $3 and w.epoch = $4"
+        );
+        Ok(self.session.row(text, values![self.tenant, device, conversation, epoch], |_| Ok(()))?.is_some())
+    }
+
+    /// The device needs the Welcome no more. `false` when none waited, as for a repeat.
+    ///
+    /// # Errors
+    /// [`Error`] of the storage.
+    pub fn accept_welcome(&mut self, device: DeviceId, conversation: ConversationId, seq: u64) -> Result<bool, Error> {
+        let text =
+            sql!("delete from welcome_recipients where tenant = $1 and device = $2 and conversation = $3 and seq = $4");
+        let waited = self.session.execute(text, values![self.tenant, device, conversation, seq])? > 0;
+        if waited {
+            self.drop_unneeded_welcomes(conversation)?;
+        }
+        Ok(waited)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the commit's parts; a struct would only be taken apart here")]
+    pub(super) fn put_welcome(
+        &mut self,
+        key: &DataKey,
+        conversation: ConversationId,
+        entry: &Entry,
+        hash: EntryHash,
+        generation: u32,
+        welcome: &[u8],
+        recipients: impl Iterator<Item = DeviceId>,
+    ) -> Result<(), Error> {
+        let sealed = self.seal(key, WELCOME, &row(conversation, entry.seq), welcome)?;
+        let text = sql!(
+            "insert into welcomes (tenant, conversation, seq, sender, generation, entry_hash, epoch, welcome) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8)"
+        );
+        let epoch = entry.epoch + 1;
+        let values = values![self.tenant, conversation, entry.seq, entry.sender, generation, hash.0, epoch, sealed];
+        self.session.execute(text, values)?;
+        for device in recipients {
+            let text =
+                sql!("insert into welcome_recipients (tenant, device, conversation, seq) values ($1, $2, $3, $4)");
+            self.session.execute(text, values![self.tenant, device, conversation, entry.seq])?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what a device that was removed has not accepted yet.
+    pub(super) fn withdraw_welcomes(&mut self, conversation: ConversationId, device: DeviceId) -> Result<(), Error> {
+        let text = sql!("delete from welcome_recipients where tenant = $1 and device = $2 and conversation = $3");
+        if self.session.execute(text, values![self.tenant, device, conversation])? > 0 {
+            self.drop_unneeded_welcomes(conversation)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes Welcomes for which nobody waits, and the trees that only they needed.
+    fn drop_unneeded_welcomes(&mut self, conversation: ConversationId) -> Result<(), Error> {
+        let text = sql!(
+            "delete from welcomes where tenant = $1 and conversation = $2 and not exists ( \
+             select 1 from welcome_recipients r \
+             where r.tenant = $1 and r.conversation = $2 and r.seq = welcomes.seq)"
+        );
+        self.session.execute(text, values![self.tenant, conversation])?;
+        let Some(head) = self.head(conversation)? else { return Ok(()) };
+        self.drop_unneeded_trees(conversation, head.epoch)
+    }
+}
