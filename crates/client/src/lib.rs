@@ -1,1 +1,49 @@
-//! The client's brain: sync, outbox, conversations; its SQLite. No socket, no clock.
+//! The client's brain: it decides, stores and encrypts; it owns no socket, no clock and no source of randomness.
+//!
+//! A shell (`runtime`) feeds a [`Client`] with what happens (`handle_*`) and carries out what it wants (`poll_*`). People's
+//! wishes are commands (`send`, `start_direct`, …), which work offline too: they are durable when they return, and reach
+//! the server when there is a connection.
+//!
+//! # Order of calls
+//! 1. [`Client::open`], then for a new profile [`Client::join`].
+//! 2. While [`Client::wants_connection`]: connect, then [`Client::handle_connected`]; every frame goes to
+//!    [`Client::handle_frame`]; the end of the connection to [`Client::handle_disconnected`], always before the next one.
+//!    When it no longer wants the connection, close it.
+//! 3. After *every* call: write what [`Client::poll_transmit`] gives, hand [`Client::poll_event`] to the user interface,
+//!    and set one timer to [`Client::poll_timeout`], which calls [`Client::handle_timeout`].
+//!
+//! # What is promised
+//! Every call is one transaction of the local database: the message, the ratchet that sealed or opened it, the outbox and
+//! the cursor become durable together or not at all, and nothing is transmitted before. When a call fails, what was in
+//! memory is dropped and read again: it is never ahead of the disk. What is unanswered at the end of a connection is
+//! derived anew from outbox and cursors, and repeated with the same idempotency keys.
+
+mod client;
+mod contacts;
+pub mod content;
+mod database;
+mod error;
+mod event;
+mod login;
+mod memory;
+mod outgoing;
+mod pump;
+mod query;
+mod receive;
+mod repair;
+mod session;
+mod start;
+mod turn;
+mod welcome;
+
+#[cfg(test)]
+mod testing;
+
+pub use client::Client;
+pub use database::{ConversationState, Database, DatabaseError, MessageRow, MessageState};
+pub use e2ee::Suite;
+pub use error::Error;
+pub use event::Event;
+pub use query::{AccountView, ContactView, ConversationView, Status};
+pub use trust::ChainError;
+pub use vault::{DatabaseKey, Entropy, UnsealError};

@@ -1,0 +1,226 @@
+//! The door: what a shell calls. Each call is one turn: work, then whatever has become possible, then one commit.
+
+use crate::database::account::{self, Account};
+use crate::database::outbox;
+use crate::memory::{Joining, Memory};
+use crate::session::Phase;
+use crate::turn::Turn;
+use crate::{Database, Error, Event};
+use std::collections::VecDeque;
+use vault::Entropy;
+use wire::frame::{self, ServerFrame};
+use wire::{Refusal, UnixMillis};
+use zeroize::Zeroizing;
+
+/// One device of one person. The crate's first page has the order of calls.
+pub struct Client {
+    database: Database,
+    entropy: Box<dyn Entropy + Send>,
+    memory: Memory,
+    transmit: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("phase", &self.memory.session.phase).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client over this database. `entropy` is the only source of randomness of the client's own code.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn open(database: Database, entropy: Box<dyn Entropy + Send>) -> Result<Self, Error> {
+        let account = account::load(database.reader())?;
+        let memory = Memory::new(account);
+        Ok(Self { database, entropy, memory, transmit: VecDeque::new(), events: VecDeque::new() })
+    }
+
+    /// Redeems an invite with the next connection. An attempt whose outcome is unknown is taken up again as it was, whatever
+    /// is said here.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyJoined`].
+    pub fn join(
+        &mut self,
+        tenant: &str,
+        code: &str,
+        handle: &str,
+        password: &[u8],
+        now: UnixMillis,
+    ) -> Result<(), Error> {
+        if self.memory.account.as_ref().is_some_and(|account| account.join_finish.is_none()) {
+            return Err(Error::AlreadyJoined);
+        }
+        self.memory.joining = Some(Joining {
+            tenant: tenant.into(),
+            code: Zeroizing::new(code.into()),
+            handle: handle.into(),
+            password: Zeroizing::new(password.to_vec()),
+            registration: None,
+        });
+        if let Phase::Offline { retry_at } = &mut self.memory.session.phase {
+            *retry_at = now;
+        }
+        Ok(())
+    }
+
+    /// Whether there should be a connection now: make one, or keep the one there is.
+    pub fn wants_connection(&self, now: UnixMillis) -> bool {
+        match self.memory.session.phase {
+            Phase::Offline { retry_at } => {
+                retry_at <= now && (self.memory.account.is_some() || self.memory.joining.is_some())
+            }
+            Phase::Closing => false,
+            _ => true,
+        }
+    }
+
+    /// A connection is open.
+    ///
+    /// # Errors
+    /// [`Error`]; close the connection.
+    pub fn handle_connected(&mut self, now: UnixMillis) -> Result<(), Error> {
+        self.turn(now, |turn| turn.hello())
+    }
+
+    /// The connection ended, or could not be made.
+    pub fn handle_disconnected(&mut self, now: UnixMillis) {
+        let retry_at = self.memory.session.end(now, self.entropy.as_mut());
+        self.memory.end_connection();
+        self.transmit.clear();
+        self.events.push_back(Event::Disconnected { retry_at });
+    }
+
+    /// One binary WebSocket message came.
+    ///
+    /// # Errors
+    /// [`Error`]; close the connection. What the frame brought is asked for again.
+    pub fn handle_frame(&mut self, bytes: &[u8], now: UnixMillis) -> Result<(), Error> {
+        self.turn(now, |turn| match frame::read_server(bytes).map_err(|_| Error::Protocol("a frame is malformed"))? {
+            ServerFrame::Answer { id, body } => {
+                let work = turn.finish(id)?;
+                turn.answer(work, body)
+            }
+            ServerFrame::Refused { id, body } => {
+                let work = turn.finish(id)?;
+                let refusal: Refusal = wire::decode(body).map_err(|_| Error::Protocol("a refusal is malformed"))?;
+                turn.refused(work, &refusal)
+            }
+            ServerFrame::Event { kind, body } => {
+                let event = wire::Event::decode(kind, body).map_err(|_| Error::Protocol("an event is malformed"))?;
+                event.map_or(Ok(()), |event| turn.happened(event))
+            }
+        })
+    }
+
+    /// The time that [`Client::poll_timeout`] gave has come.
+    ///
+    /// # Errors
+    /// [`Error`]; close the connection.
+    pub fn handle_timeout(&mut self, now: UnixMillis) -> Result<(), Error> {
+        if matches!(self.memory.session.phase, Phase::Offline { .. } | Phase::Closing) {
+            return Ok(());
+        }
+        if self.memory.session.is_overdue(now) {
+            self.memory.session.phase = Phase::Closing;
+            return Ok(());
+        }
+        self.turn(now, |turn| {
+            turn.resume();
+            Ok(())
+        })
+    }
+
+    /// The next frame to write, in order. It is durable already.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmit.pop_front()
+    }
+
+    /// The next thing to tell the person.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Client::handle_timeout`] is to be called, or a connection to be tried again. `None`: time changes nothing.
+    pub fn poll_timeout(&self) -> Option<UnixMillis> {
+        let acknowledge = (self.memory.session.phase == Phase::Live && !self.memory.unacknowledged.is_empty())
+            .then_some(self.memory.acknowledge_at);
+        [self.memory.session.next_timeout(), acknowledge].into_iter().flatten().min()
+    }
+
+    /// How many things wait to reach the server.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn unsent(&self) -> Result<u64, Error> {
+        Ok(outbox::len(self.database.reader())?)
+    }
+
+    pub(crate) fn account(&self) -> Result<&Account, Error> {
+        self.memory.account.as_deref().filter(|account| account.join_finish.is_none()).ok_or(Error::NotJoined)
+    }
+
+    pub(crate) const fn reader(&self) -> &rusqlite::Connection {
+        self.database.reader()
+    }
+
+    pub(crate) const fn chains(&self) -> &crate::contacts::Chains {
+        &self.memory.chains
+    }
+
+    pub(crate) const fn is_live(&self) -> bool {
+        matches!(self.memory.session.phase, Phase::Live)
+    }
+
+    /// Does the work and what has become possible by it, in one transaction. Only when that is durable is anything given
+    /// out. After a failure nothing in memory is believed.
+    pub(crate) fn turn<T>(
+        &mut self,
+        now: UnixMillis,
+        work: impl FnOnce(&mut Turn<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let transaction = self.database.begin()?;
+        let (mut transmit, mut events) = (Vec::new(), Vec::new());
+        let result = {
+            let mut turn = Turn {
+                db: &transaction,
+                memory: &mut self.memory,
+                entropy: self.entropy.as_mut(),
+                now,
+                transmit: &mut transmit,
+                events: &mut events,
+            };
+            let worked = work(&mut turn).map_err(|error| (error.is_usage(), error));
+            worked.and_then(|value| turn.pump().map(|()| value).map_err(|error| (false, error)))
+        };
+        let result =
+            result.and_then(|value| transaction.commit().map(|()| value).map_err(|error| (false, error.into())));
+        match result {
+            Ok(value) => {
+                self.transmit.extend(transmit);
+                self.events.extend(events);
+                Ok(value)
+            }
+            Err((is_usage, error)) => {
+                self.recover(is_usage);
+                Err(error)
+            }
+        }
+    }
+
+    /// The transaction is rolled back: what mirrors the disk is dropped, and unless it was only a person's mistake, what
+    /// was learnt on this connection too.
+    fn recover(&mut self, is_usage: bool) {
+        self.memory.forget();
+        if is_usage {
+            return;
+        }
+        self.memory.account = account::load(self.database.reader()).ok().flatten().map(std::sync::Arc::new);
+        if !matches!(self.memory.session.phase, Phase::Offline { .. }) {
+            self.memory.session.phase = Phase::Closing;
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! People: their device chains, pinned at first sight, and what these say about an MLS leaf.
+
+use crate::client::Client;
+use crate::database::account::Account;
+use crate::database::contact;
+use crate::session::Work;
+use crate::turn::{Turn, is_transient};
+use crate::{Error, Event};
+use e2ee::Vouched;
+use rusqlite::{Connection, OptionalExtension};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use trust::{ChainError, DeviceChain, DevicePublicKey, DeviceState, LeafIdentity};
+use wire::request::{Chain, FetchChain, FindUser, FoundUser, SignedEntry};
+use wire::{Refusal, UnixMillis, UserId};
+
+pub(crate) type Chains = RefCell<HashMap<UserId, Arc<DeviceChain>>>;
+
+impl Client {
+    /// Looks a person up; the answer is an event. Without a connection nothing happens.
+    ///
+    /// # Errors
+    /// [`Error::NotJoined`], [`Error::Database`].
+    pub fn find_user(&mut self, handle: &str, now: UnixMillis) -> Result<(), Error> {
+        self.account()?;
+        if !self.is_live() {
+            return Ok(());
+        }
+        self.turn(now, |turn| {
+            let handle = handle.to_owned();
+            turn.request(Work::FindUser(handle.clone()), &FindUser { handle });
+            Ok(())
+        })
+    }
+}
+
+impl Turn<'_> {
+    pub(crate) fn found_user(&mut self, found: FoundUser) -> Result<(), Error> {
+        if self.pin(found.user, &found.handle, &found.entries)? {
+            self.memory.fresh.insert(found.user);
+            self.tell(Event::ContactFound { user: found.user, handle: found.handle });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn user_refused(&mut self, handle: String, refusal: &Refusal) -> Result<(), Error> {
+        if is_transient(refusal) {
+            self.later(Work::FindUser(handle.clone()), refusal);
+        }
+        self.tell(Event::ContactUnknown { handle });
+        Ok(())
+    }
+
+    /// Fetches chains that somebody asked for.
+    pub(crate) fn fetch_chains(&mut self) -> Result<(), Error> {
+        for user in std::mem::take(&mut self.memory.wanted) {
+            if !self.memory.session.is_busy(&Work::FetchChain(user), self.now) {
+                let skip = u32::try_from(contact::chain(self.db, user)?.len()).unwrap_or(u32::MAX);
+                self.request(Work::FetchChain(user), &FetchChain { user, skip });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fetched_chain(&mut self, user: UserId, chain: Chain) -> Result<(), Error> {
+        let known = contact::chain(self.db, user)?;
+        self.pin(user, &chain.handle, &[known, chain.entries].concat())?;
+        self.chain_is_fresh(user);
+        Ok(())
+    }
+
+    pub(crate) fn chain_refused(&mut self, user: UserId, refusal: &Refusal) -> Result<(), Error> {
+        if is_transient(refusal) {
+            self.later(Work::FetchChain(user), refusal);
+            self.memory.wanted.insert(user);
+        } else {
+            self.chain_is_fresh(user);
+        }
+        Ok(())
+    }
+
+    fn chain_is_fresh(&mut self, user: UserId) {
+        self.memory.fresh.insert(user);
+        let waiting = std::mem::take(&mut self.memory.waiting);
+        self.memory.attention.extend(waiting);
+    }
+
+    /// Believes a chain if it verifies and continues the one that was seen before. Otherwise the old one stays, and the
+    /// person is told. Says whether it was believed.
+    pub(crate) fn pin(&mut self, user: UserId, handle: &str, entries: &[SignedEntry]) -> Result<bool, Error> {
+        let account = self.account()?;
+        let known = contact::chain(self.db, user)?;
+        // A handle that was another person's would let the server put one in the other's place.
+        let handle_moved = contact::find_by_handle(self.db, handle)?.is_some_and(|contact| contact.user != user);
+        let continues = entries.starts_with(&known) && !handle_moved;
+        let checked = DeviceChain::verify(account.tenant, user, entries, None)
+            .and_then(|chain| if continues { Ok(chain) } else { Err(ChainError::RolledBack) });
+        match checked {
+            Ok(chain) => {
+                contact::save(self.db, user, handle)?;
+                contact::extend_chain(self.db, user, known.len(), entries)?;
+                self.memory.chains.borrow_mut().insert(user, Arc::new(chain));
+                Ok(true)
+            }
+            Err(reason) => {
+                contact::refuse(self.db, user, &reason.to_string())?;
+                self.tell(Event::ContactRefused { user, reason });
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// A person's chain as it is pinned.
+pub(crate) fn chain(
+    db: &Connection,
+    chains: &Chains,
+    account: &Account,
+    user: UserId,
+) -> Result<Option<Arc<DeviceChain>>, Error> {
+    if let Some(chain) = chains.borrow().get(&user) {
+        return Ok(Some(Arc::clone(chain)));
+    }
+    let entries = contact::chain(db, user)?;
+    if entries.is_empty() {
+        return Ok(None);
+    }
+    let chain = DeviceChain::verify(account.tenant, user, &entries, None)
+        .map(Arc::new)
+        .map_err(|_| Error::Database(crate::DatabaseError::Damaged))?;
+    chains.borrow_mut().insert(user, Arc::clone(&chain));
+    Ok(Some(chain))
+}
+
+/// What the pinned chains say about a leaf. A device that a chain does not have may have been added since: unless the chain
+/// has just been fetched, that is not known.
+pub(crate) fn vouch(
+    db: &Connection,
+    chains: &Chains,
+    fresh: &HashSet<UserId>,
+    account: &Account,
+    leaf: &LeafIdentity,
+    key: &DevicePublicKey,
+) -> Result<Vouched, Error> {
+    if leaf.tenant != account.tenant {
+        return Ok(Vouched::No);
+    }
+    let unknown = if fresh.contains(&leaf.user) { Vouched::No } else { Vouched::Unknown };
+    let Some(chain) = chain(db, chains, account, leaf.user)? else { return Ok(unknown) };
+    Ok(match chain.device(leaf.device) {
+        Some(device) if device.key != *key => Vouched::No,
+        Some(device) if device.state == DeviceState::Active => Vouched::Yes,
+        Some(_) => Vouched::Gone,
+        None => unknown,
+    })
+}
+
+const LAST_RESORT: &str = "last-resort key package";
+
+/// Whether this device has ever made a last-resort key package.
+pub(crate) fn has_last_resort(db: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM meta WHERE name = ?";
+    db.prepare_cached(sql)?.query_row([LAST_RESORT], |_| Ok(())).optional().map(|found| found.is_some())
+}
+
+pub(crate) fn set_last_resort(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?, x'01')")?.execute([LAST_RESORT]).map(|_| ())
+}

@@ -1,0 +1,189 @@
+//! Messages: one row for every application message of the log, and for those that are still to be sent.
+
+use super::conversation::{ConversationRow, signed};
+use super::damaged;
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use wire::{ConversationId, DeviceId, MessageId, UnixMillis, UserId};
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageState {
+    /// Written here, not yet known to be recorded by the server.
+    Pending = 0,
+    /// In the conversation's log.
+    Recorded = 1,
+    /// The server refused it for good.
+    Failed = 2,
+    /// It could not be decrypted.
+    Undecryptable = 3,
+    /// It was decrypted, and breaks a rule: another's id, a change to another's message, a false commitment.
+    Refused = 4,
+}
+
+/// A message as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRow {
+    /// Place in the log, once recorded.
+    pub seq: Option<u64>,
+    /// Its id, if it could be read and is its own.
+    pub message_id: Option<MessageId>,
+    /// From the MLS leaf; absent if it could not be read.
+    pub author: Option<UserId>,
+    /// The device that sent it.
+    pub device: DeviceId,
+    /// The server's clock once recorded, else this device's.
+    pub at: UnixMillis,
+    /// Where it is.
+    pub state: MessageState,
+    /// The encoded content, exactly as it was sealed; empty if it could not be read or was deleted.
+    pub content: Vec<u8>,
+    /// Why it failed, could not be read or was refused.
+    pub reason: Option<String>,
+}
+
+/// What is stored beside the row to find it by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) kind: u16,
+    pub(crate) line: bool,
+    pub(crate) target: Option<MessageId>,
+}
+
+const COLUMNS: &str = "seq, message_id, author, device, at, state, content, reason";
+/// Recorded lines in the order of the log, then those that wait, in the order in which they were written.
+const ORDER: &str = "seq IS NULL, generation, seq, id";
+
+impl MessageRow {
+    pub(crate) const fn takes_effect(&self) -> bool {
+        matches!(self.state, MessageState::Pending | MessageState::Recorded)
+    }
+}
+
+/// Stores a message and returns its row number.
+pub(crate) fn insert(db: &Connection, conversation: &ConversationRow, row: &MessageRow, place: Place) -> Result<i64> {
+    let sql = format!(
+        "INSERT INTO message (conversation, generation, kind, line, target, {COLUMNS})
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    );
+    db.prepare_cached(&sql)?.insert(params![
+        conversation.id.as_bytes(),
+        conversation.generation,
+        place.kind,
+        place.line,
+        place.target.as_ref().map(MessageId::as_bytes),
+        row.seq.map(signed),
+        row.message_id.as_ref().map(MessageId::as_bytes),
+        row.author.as_ref().map(UserId::as_bytes),
+        row.device.as_bytes(),
+        signed(row.at),
+        row.state as i64,
+        row.content,
+        row.reason,
+    ])
+}
+
+pub(crate) fn find(db: &Connection, conversation: ConversationId, id: MessageId) -> Result<Option<MessageRow>> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM message WHERE conversation = ? AND message_id = ?"))?
+        .query_row([conversation.as_bytes(), id.as_bytes()], read)
+        .optional()
+}
+
+/// The server has recorded a message of this device. Returns whether that was news.
+pub(crate) fn set_recorded(
+    db: &Connection,
+    conversation: &ConversationRow,
+    id: MessageId,
+    seq: u64,
+    at: UnixMillis,
+) -> Result<bool> {
+    let sql = "UPDATE message SET state = 1, seq = ?3, at = ?4, generation = ?5, reason = NULL
+               WHERE conversation = ?1 AND message_id = ?2 AND state IN (0, 2)";
+    db.prepare_cached(sql)?
+        .execute(params![conversation.id.as_bytes(), id.as_bytes(), signed(seq), signed(at), conversation.generation])
+        .map(|rows| rows > 0)
+}
+
+pub(crate) fn set_failed(db: &Connection, conversation: ConversationId, id: MessageId, reason: &str) -> Result<()> {
+    db.prepare_cached("UPDATE message SET state = 2, reason = ?3 WHERE conversation = ?1 AND message_id = ?2")?
+        .execute(params![conversation.as_bytes(), id.as_bytes(), reason])
+        .map(|_| ())
+}
+
+/// Wipes the words of a deleted message and of its edits. `secure_delete` overwrites them in the file.
+pub(crate) fn wipe(
+    db: &Connection,
+    conversation: ConversationId,
+    target: MessageId,
+    author: UserId,
+) -> Result<Vec<i64>> {
+    let sql = "UPDATE message SET content = x'' WHERE conversation = ?1 AND author = ?3
+               AND (message_id = ?2 OR (target = ?2 AND kind = 3)) RETURNING id";
+    db.prepare_cached(sql)?
+        .query_map(params![conversation.as_bytes(), target.as_bytes(), author.as_bytes()], |row| row.get(0))?
+        .collect()
+}
+
+/// The last lines of a conversation, oldest first.
+pub(crate) fn last_lines(db: &Connection, conversation: ConversationId, limit: u32) -> Result<Vec<MessageRow>> {
+    let descending = "seq IS NULL DESC, generation DESC, seq DESC, id DESC";
+    let sql =
+        format!("SELECT {COLUMNS} FROM message WHERE conversation = ? AND line = 1 ORDER BY {descending} LIMIT ?");
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![conversation.as_bytes(), limit], read)?;
+    let mut lines: Vec<_> = rows.collect::<Result<_>>()?;
+    lines.reverse();
+    Ok(lines)
+}
+
+/// What changes a message, in order.
+pub(crate) fn changes(db: &Connection, conversation: ConversationId, target: MessageId) -> Result<Vec<MessageRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM message WHERE conversation = ? AND target = ? ORDER BY {ORDER}");
+    let mut statement = db.prepare_cached(&sql)?;
+    statement.query_map([conversation.as_bytes(), target.as_bytes()], read)?.collect()
+}
+
+/// Lines of others after what was read.
+pub(crate) fn unread(db: &Connection, conversation: &ConversationRow, own: UserId) -> Result<u64> {
+    let sql = "SELECT count(*) FROM message WHERE conversation = ? AND line = 1 AND seq > ? AND author IS NOT ?";
+    let count: i64 = db
+        .prepare_cached(sql)?
+        .query_row(params![conversation.id.as_bytes(), signed(conversation.read_up_to), own.as_bytes()], |r| {
+            r.get(0)
+        })?;
+    u64::try_from(count).map_err(|_| damaged())
+}
+
+/// How many messages of a conversation could not be decrypted.
+pub(crate) fn undecryptable(db: &Connection, conversation: ConversationId) -> Result<u64> {
+    let sql = "SELECT count(*) FROM message WHERE conversation = ? AND state = 3";
+    let count: i64 = db.prepare_cached(sql)?.query_row([conversation.as_bytes()], |row| row.get(0))?;
+    u64::try_from(count).map_err(|_| damaged())
+}
+
+/// A message by its row number, and its conversation.
+pub(crate) fn by_row(db: &Connection, id: i64) -> Result<Option<(ConversationId, MessageRow)>> {
+    let sql = format!("SELECT {COLUMNS}, conversation FROM message WHERE id = ?");
+    db.prepare_cached(&sql)?.query_row([id], |row| Ok((ConversationId::from_bytes(row.get(8)?), read(row)?))).optional()
+}
+
+fn read(row: &Row<'_>) -> Result<MessageRow> {
+    use MessageState::{Failed, Pending, Recorded, Refused, Undecryptable};
+    let number = |column| match row.get::<_, Option<i64>>(column)? {
+        Some(number) => u64::try_from(number).map(Some).map_err(|_| damaged()),
+        None => Ok(None),
+    };
+    let state: i64 = row.get(5)?;
+    Ok(MessageRow {
+        seq: number(0)?,
+        message_id: row.get::<_, Option<_>>(1)?.map(MessageId::from_bytes),
+        author: row.get::<_, Option<_>>(2)?.map(UserId::from_bytes),
+        device: DeviceId::from_bytes(row.get(3)?),
+        at: number(4)?.unwrap_or_default(),
+        state: [Pending, Recorded, Failed, Undecryptable, Refused]
+            .into_iter()
+            .find(|known| *known as i64 == state)
+            .ok_or_else(damaged)?,
+        content: row.get(6)?,
+        reason: row.get(7)?,
+    })
+}

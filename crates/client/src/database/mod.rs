@@ -1,0 +1,217 @@
+//! The device's own database: SQLCipher, one file, one connection. A file per entity; every function takes the
+//! transaction that its caller has begun, so that a message, the ratchet that opened it and the cursor commit together.
+
+pub(crate) mod account;
+pub(crate) mod contact;
+pub(crate) mod conversation;
+pub(crate) mod key_package;
+pub(crate) mod message;
+pub(crate) mod mls;
+pub(crate) mod outbox;
+pub(crate) mod search;
+
+pub use conversation::ConversationState;
+pub use message::{MessageRow, MessageState};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use std::path::Path;
+use vault::DatabaseKey;
+use zeroize::Zeroizing;
+
+/// Why the device's database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Another key, or a file that is not a database of ours. Nothing was changed.
+    #[error("the key does not open the database, or the file is damaged")]
+    WrongKey,
+    /// A page does not authenticate, or the structure is broken.
+    #[error("the database is damaged")]
+    Damaged,
+    /// It was written by a later version of the program.
+    #[error("the database is of a later version ({found}; this program knows {known})")]
+    TooNew {
+        /// The file's version.
+        found: u32,
+        /// The latest that this program knows.
+        known: u32,
+    },
+    /// Another process has it open.
+    #[error("the database is in use by another process")]
+    Busy,
+    /// The disk is full; nothing was changed.
+    #[error("the disk is full")]
+    Full,
+    /// Anything else.
+    #[error("the database failed")]
+    Sqlite(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::WrongKey,
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+/// A row holds what this program would not have written.
+pub(crate) fn damaged() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), None)
+}
+
+/// Numbered migrations; the file's `user_version` says how many have run.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+
+/// The device's database, open.
+pub struct Database {
+    connection: Connection,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Opens the file, or makes it, and brings it up to this version.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]; a file that the key does not open is left as it was.
+    pub fn open(path: &Path, key: &DatabaseKey) -> Result<Self, DatabaseError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        unlock(&connection, key)?;
+        connection.execute_batch(
+            "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000;
+             PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
+        )?;
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
+        let mut database = Self { connection };
+        database.migrate()?;
+        Ok(database)
+    }
+
+    pub(crate) fn begin(&mut self) -> Result<Transaction<'_>, DatabaseError> {
+        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+    }
+
+    pub(crate) const fn reader(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn migrate(&mut self) -> Result<(), DatabaseError> {
+        let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+        let found: u32 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found > known {
+            return Err(DatabaseError::TooNew { found, known });
+        }
+        for (number, migration) in (1..=known).zip(MIGRATIONS).skip(found as usize) {
+            let transaction = self.begin()?;
+            transaction.execute_batch(migration)?;
+            transaction.pragma_update(None, "user_version", number)?;
+            transaction.commit()?;
+        }
+        Ok(())
+    }
+}
+
+/// Hands SQLCipher the raw key and reads one page, which fails if the key is another.
+fn unlock(connection: &Connection, key: &DatabaseKey) -> Result<(), DatabaseError> {
+    let mut pragma = Zeroizing::new(String::with_capacity(128));
+    pragma.push_str("PRAGMA key = \"x'");
+    key.expose().iter().for_each(|byte| push_hex(&mut pragma, *byte));
+    pragma.push_str("'\";");
+    connection.execute_batch(&pragma)?;
+    connection.execute_batch("PRAGMA cipher_memory_security = ON;")?;
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+    Ok(())
+}
+
+fn push_hex(text: &mut String, byte: u8) {
+    for nibble in [byte >> 4, byte & 15] {
+        text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Counter;
+
+    fn key() -> DatabaseKey {
+        DatabaseKey::generate(&mut Counter::default())
+    }
+
+    #[test]
+    fn it_opens_again_with_its_key_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device.db");
+        drop(Database::open(&path, &key()).unwrap());
+        let before = std::fs::read(&path).unwrap();
+        let other = DatabaseKey::from_bytes([9; 32]);
+        assert!(matches!(Database::open(&path, &other), Err(DatabaseError::WrongKey)));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        Database::open(&path, &key()).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device.db");
+        let bytes = vec![0x5a; 20_000];
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(Database::open(&path, &key()), Err(DatabaseError::WrongKey)));
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_changed_page_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device.db");
+        drop(Database::open(&path, &key()).unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let opened = Database::open(&path, &key());
+        let checked = opened.and_then(|database| {
+            let integrity = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
+            let faults: u32 = database.reader().query_row(integrity, [], |row| row.get(0))?;
+            if faults == 0 { Ok(()) } else { Err(DatabaseError::Damaged) }
+        });
+        assert!(checked.is_err());
+    }
+
+    #[test]
+    fn a_later_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device.db");
+        let database = Database::open(&path, &key()).unwrap();
+        database.connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(database);
+        assert!(matches!(Database::open(&path, &key()), Err(DatabaseError::TooNew { found: 99, .. })));
+    }
+
+    #[test]
+    fn nothing_readable_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device.db");
+        let database = Database::open(&path, &key()).unwrap();
+        let canary = b"canary-3f9c".as_slice();
+        database.connection.execute("INSERT INTO meta VALUES ('canary', ?1)", [canary]).unwrap();
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let (mut bytes, mut found) = (0, 0);
+        for file in files {
+            bytes += file.len();
+            found += usize::from(file.windows(canary.len()).any(|window| window == canary));
+            found += usize::from(file.windows(6).any(|window| window == b"SQLite"));
+        }
+        assert!(bytes > 10_000);
+        assert_eq!(found, 0);
+    }
+}

@@ -1,0 +1,121 @@
+//! What has to reach the server. A row goes when its outcome is known; until then it is sent again after every connect.
+
+use super::{conversation::signed, damaged};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use wire::{ConversationId, MessageId};
+
+/// What a row asks for. Within a conversation the lower number goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutboxKind {
+    /// Tell the server that the device has joined, or will not.
+    Accept = 0,
+    /// Make the conversation known to the server.
+    Create = 1,
+    /// A commit that adds devices.
+    Add = 2,
+    /// An external commit that replaces the device's own leaf.
+    Rejoin = 3,
+    /// An application message; its content is in the message of the same id.
+    Message = 4,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct OutboxRow {
+    pub(crate) id: i64,
+    pub(crate) conversation: ConversationId,
+    pub(crate) kind: OutboxKind,
+    pub(crate) message_id: MessageId,
+    /// What the parameters are made from, if not a message.
+    pub(crate) input: Option<Vec<u8>>,
+    /// The encoded parameters, exactly as they are sent, and the epoch that they were made in.
+    pub(crate) parameters: Option<Vec<u8>>,
+    pub(crate) epoch: Option<u64>,
+}
+
+const COLUMNS: &str = "id, conversation, kind, message_id, input, parameters, epoch";
+
+pub(crate) fn insert(
+    db: &Connection,
+    conversation: ConversationId,
+    kind: OutboxKind,
+    message_id: MessageId,
+    input: Option<&[u8]>,
+    parameters: Option<&[u8]>,
+) -> Result<()> {
+    let sql = "INSERT INTO outbox (conversation, kind, message_id, input, parameters) VALUES (?, ?, ?, ?, ?)";
+    db.prepare_cached(sql)?
+        .execute(params![conversation.as_bytes(), kind as i64, message_id.as_bytes(), input, parameters])
+        .map(|_| ())
+}
+
+/// The row of a conversation whose turn it is.
+pub(crate) fn first(db: &Connection, conversation: ConversationId) -> Result<Option<OutboxRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE conversation = ? ORDER BY kind, id LIMIT 1");
+    db.prepare_cached(&sql)?.query_row([conversation.as_bytes()], read).optional()
+}
+
+pub(crate) fn find(db: &Connection, conversation: ConversationId, message_id: MessageId) -> Result<Option<OutboxRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE conversation = ? AND message_id = ?");
+    db.prepare_cached(&sql)?.query_row([conversation.as_bytes(), message_id.as_bytes()], read).optional()
+}
+
+pub(crate) fn find_kind(db: &Connection, conversation: ConversationId, kind: OutboxKind) -> Result<Option<OutboxRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE conversation = ? AND kind = ? ORDER BY id LIMIT 1");
+    db.prepare_cached(&sql)?.query_row(params![conversation.as_bytes(), kind as i64], read).optional()
+}
+
+/// Conversations with anything unsent.
+pub(crate) fn conversations(db: &Connection) -> Result<Vec<ConversationId>> {
+    db.prepare_cached("SELECT DISTINCT conversation FROM outbox")?
+        .query_map([], |row| row.get(0).map(ConversationId::from_bytes))?
+        .collect()
+}
+
+/// Rows of any kind.
+pub(crate) fn len(db: &Connection) -> Result<u64> {
+    let count: i64 = db.prepare_cached("SELECT count(*) FROM outbox")?.query_row([], |row| row.get(0))?;
+    u64::try_from(count).map_err(|_| damaged())
+}
+
+pub(crate) fn set_sealed(db: &Connection, id: i64, parameters: Option<&[u8]>, epoch: Option<u64>) -> Result<()> {
+    db.prepare_cached("UPDATE outbox SET parameters = ?2, epoch = ?3 WHERE id = ?1")?
+        .execute(params![id, parameters, epoch.map(signed)])
+        .map(|_| ())
+}
+
+pub(crate) fn delete(db: &Connection, conversation: ConversationId, message_id: MessageId) -> Result<bool> {
+    db.prepare_cached("DELETE FROM outbox WHERE conversation = ? AND message_id = ?")?
+        .execute([conversation.as_bytes(), message_id.as_bytes()])
+        .map(|rows| rows > 0)
+}
+
+pub(crate) fn delete_kind(db: &Connection, conversation: ConversationId, kind: OutboxKind) -> Result<()> {
+    db.prepare_cached("DELETE FROM outbox WHERE conversation = ? AND kind = ?")?
+        .execute(params![conversation.as_bytes(), kind as i64])
+        .map(|_| ())
+}
+
+/// Moves unsent messages to another conversation, where they are sealed anew; everything else of `from` is dropped.
+pub(crate) fn move_messages(db: &Connection, from: ConversationId, to: ConversationId) -> Result<()> {
+    db.execute("DELETE FROM outbox WHERE conversation = ? AND kind <> 4", [from.as_bytes()])?;
+    db.execute(
+        "UPDATE outbox SET conversation = ?2, parameters = NULL, epoch = NULL WHERE conversation = ?1",
+        [from.as_bytes(), to.as_bytes()],
+    )?;
+    db.execute("UPDATE message SET conversation = ?2 WHERE conversation = ?1", [from.as_bytes(), to.as_bytes()])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> Result<OutboxRow> {
+    use OutboxKind::{Accept, Add, Create, Message, Rejoin};
+    let kind: i64 = row.get(2)?;
+    Ok(OutboxRow {
+        id: row.get(0)?,
+        conversation: ConversationId::from_bytes(row.get(1)?),
+        kind: [Accept, Create, Add, Rejoin, Message].into_iter().find(|k| *k as i64 == kind).ok_or_else(damaged)?,
+        message_id: MessageId::from_bytes(row.get(3)?),
+        input: row.get(4)?,
+        parameters: row.get(5)?,
+        epoch: row.get::<_, Option<i64>>(6)?.map(|epoch| u64::try_from(epoch).map_err(|_| damaged())).transpose()?,
+    })
+}

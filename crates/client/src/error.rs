@@ -1,0 +1,73 @@
+//! Why a call did not happen.
+
+use crate::database::DatabaseError;
+use e2ee::StorageFailure;
+
+/// Why a call did not happen. Nothing has changed on the disk; what was in memory is read again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The device's database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// What MLS has stored cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageFailure),
+    /// MLS refuses something that this device itself wants to do.
+    #[error("the group refuses what this device wants to do")]
+    Mls(#[source] Box<e2ee::Error>),
+    /// The password protocol failed.
+    #[error(transparent)]
+    Password(#[from] vault::password::PasswordError),
+    /// This profile has not joined a tenant.
+    #[error("this profile has not joined a tenant")]
+    NotJoined,
+    /// This profile has joined already.
+    #[error("this profile has joined already")]
+    AlreadyJoined,
+    /// There is no such conversation.
+    #[error("no such conversation")]
+    UnknownConversation,
+    /// The person is not known to this device: look them up first.
+    #[error("this person is not known to this device")]
+    UnknownContact,
+    /// There is no such message in the conversation.
+    #[error("no such message")]
+    UnknownMessage,
+    /// Only the author may edit or delete a message.
+    #[error("only its author may change a message")]
+    NotAuthor,
+    /// A direct conversation needs two people.
+    #[error("a direct conversation needs another person")]
+    Alone,
+    /// The content is larger than a message may be.
+    #[error("the message is too large")]
+    TooLarge,
+    /// The device is not a member of the conversation any more.
+    #[error("this device is not a member of the conversation any more")]
+    NotMember,
+    /// The server does not keep the protocol. The connection is given up and made again.
+    #[error("the server does not keep the protocol: {0}")]
+    Protocol(&'static str),
+}
+
+impl Error {
+    /// Whether a person asked for what cannot be, rather than something having gone wrong underneath.
+    pub const fn is_usage(&self) -> bool {
+        !matches!(self, Self::Database(_) | Self::Storage(_) | Self::Mls(_) | Self::Protocol(_))
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<e2ee::Error> for Error {
+    fn from(error: e2ee::Error) -> Self {
+        match error {
+            e2ee::Error::Storage(failure) => Self::Storage(failure),
+            error => Self::Mls(Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What the user interface is told.
+
+use crate::content::MessageView;
+use trust::ChainError;
+use wire::{ConversationId, MessageId, Refusal, UnixMillis, UserId};
+
+/// Something that a person may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The invite was redeemed: this device belongs to this user now.
+    Joined {
+        /// Who.
+        user: UserId,
+        /// As the person chose it.
+        handle: String,
+    },
+    /// The invite, the handle or the password was refused; the profile is as if it had not been tried.
+    JoinRefused(Refusal),
+    /// The server does not let this device in. Trying again may not help.
+    LoginRefused(Refusal),
+    /// The device is logged in and about to catch up.
+    Live,
+    /// Nothing is left to fetch: what is on the server is on this device.
+    CaughtUp,
+    /// The connection ended; the next attempt is made at this time.
+    Disconnected {
+        /// Not before.
+        retry_at: UnixMillis,
+    },
+    /// A person was looked up, and their device chain verified and pinned.
+    ContactFound {
+        /// Who.
+        user: UserId,
+        /// As it is written.
+        handle: String,
+    },
+    /// Nobody has this handle, or nobody whom this person may find.
+    ContactUnknown {
+        /// As it was asked for.
+        handle: String,
+    },
+    /// What the server says about a person contradicts what it said before, or does not verify. The old chain stays in use.
+    ContactRefused {
+        /// Who.
+        user: UserId,
+        /// Why.
+        reason: ChainError,
+    },
+    /// A conversation is new on this device.
+    ConversationAdded(ConversationId),
+    /// Something about a conversation changed: its state, its name, its members, how far others have read.
+    ConversationChanged(ConversationId),
+    /// A Welcome was refused: it does not lead where it says, or into a conversation that there is already.
+    WelcomeRefused {
+        /// Where it claims to lead.
+        conversation: ConversationId,
+        /// Why.
+        reason: String,
+    },
+    /// Starting a conversation waits: the other person has no device that can be added now.
+    NoKeyPackage(ConversationId),
+    /// The unsent messages of a conversation moved to the one that the other person had started first.
+    ConversationReplaced {
+        /// The one that is no more.
+        from: ConversationId,
+        /// The one in use.
+        to: ConversationId,
+    },
+    /// A line of a conversation is new.
+    Line {
+        /// Where.
+        conversation: ConversationId,
+        /// What.
+        line: MessageView,
+    },
+    /// A line was edited, deleted or reacted to.
+    LineChanged {
+        /// Where.
+        conversation: ConversationId,
+        /// What it is now.
+        line: MessageView,
+    },
+    /// The server has recorded a message of this device.
+    Sent {
+        /// Where.
+        conversation: ConversationId,
+        /// Which.
+        message: MessageId,
+        /// Its place in the log.
+        seq: u64,
+    },
+    /// A message was refused for good.
+    Failed {
+        /// Where.
+        conversation: ConversationId,
+        /// Which.
+        message: MessageId,
+        /// Why.
+        reason: String,
+    },
+    /// An entry could not be opened. It is counted and shown, and the device repairs itself.
+    Undecryptable {
+        /// Where.
+        conversation: ConversationId,
+        /// Its place in the log.
+        seq: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The device has rejoined a conversation.
+    Repaired(ConversationId),
+    /// The server showed two devices different histories of a conversation.
+    Forked(ConversationId),
+    /// The server was restored from a backup: the conversation's log is another one now.
+    GenerationChanged(ConversationId),
+}

@@ -1,0 +1,230 @@
+//! From a bare connection to a device that has proved itself: greeting, redeeming an invite, login, and what there is.
+
+use crate::contacts;
+use crate::database::account::{self, Account};
+use crate::database::{conversation, key_package, outbox};
+use crate::session::{Phase, Work};
+use crate::turn::{Turn, identity, is_transient};
+use crate::{Error, Event};
+use e2ee::{KeyPackageUse, Suite};
+use minicbor::bytes::ByteVec;
+use std::sync::Arc;
+use vault::password::Registration;
+use vault::{AccountKey, DeviceKey};
+use wire::request::{
+    Authenticate, Authenticated, Greeting, Hello, JoinChallenge, JoinFinish, JoinStart, KeyPackagesHeld,
+    PublishKeyPackages, Sync, Synced,
+};
+use wire::{DeviceId, Refusal, UserId};
+use zeroize::Zeroizing;
+
+const PROTOCOL_VERSION: u16 = 1;
+/// One-time key packages that the server should hold; below half of them new ones are made.
+const KEY_PACKAGES: u32 = 50;
+
+impl Turn<'_> {
+    pub(crate) fn hello(&mut self) -> Result<(), Error> {
+        let joined = self.memory.account.as_ref().map(|account| account.tenant_name.clone());
+        let tenant = joined.or_else(|| self.memory.joining.as_ref().map(|joining| joining.tenant.clone()));
+        let agent = concat!("mifeng/", env!("CARGO_PKG_VERSION")).into();
+        let hello = Hello { version: PROTOCOL_VERSION, tenant: tenant.ok_or(Error::NotJoined)?, agent };
+        self.memory.session.phase = Phase::Greeting;
+        self.request(Work::Hello, &hello);
+        Ok(())
+    }
+
+    pub(crate) fn greeted(&mut self, greeting: Greeting) -> Result<(), Error> {
+        let tenant = greeting.tenant;
+        self.memory.session.greeting = Some(greeting);
+        match self.memory.account.clone() {
+            Some(account) if account.tenant != tenant => Err(Error::Protocol("the tenant is another one")),
+            Some(account) if account.join_finish.is_some() => self.repeat_join(&account),
+            Some(account) => self.authenticate(&account),
+            None => self.start_join(),
+        }
+    }
+
+    fn start_join(&mut self) -> Result<(), Error> {
+        let joining = self.memory.joining.as_mut().ok_or(Error::NotJoined)?;
+        let (registration, registration_request) = Registration::start(&joining.password, self.entropy)?;
+        joining.registration = Some(registration);
+        let (invite, handle) = (joining.code.to_string(), joining.handle.clone());
+        self.memory.session.phase = Phase::Joining;
+        self.request(Work::JoinStart, &JoinStart { invite, handle, registration_request });
+        Ok(())
+    }
+
+    /// Makes the keys of the account and the device, and stores them with the request before it leaves: whatever happens
+    /// from here on, this same request is repeated until its outcome is known.
+    pub(crate) fn join_challenged(&mut self, challenge: &JoinChallenge) -> Result<(), Error> {
+        let greeting = self.memory.session.greeting.clone().ok_or(Error::Protocol("no greeting"))?;
+        let joining = self.memory.joining.as_mut().ok_or(Error::NotJoined)?;
+        let registration = joining.registration.take().ok_or(Error::Protocol("an answer to another attempt"))?;
+        let (registration_upload, _) =
+            registration.finish(&joining.password, &challenge.registration_response, self.entropy)?;
+        let suite =
+            Suite::from_code(greeting.suite).ok_or(Error::Protocol("the server wants an unknown cipher suite"))?;
+        let (user, device) = (UserId::from_bytes(self.entropy.array()), DeviceId::from_bytes(self.entropy.array()));
+        let (account_key, device_key) = (AccountKey::generate(self.entropy), DeviceKey::generate(self.entropy));
+        let finish = JoinFinish {
+            invite: joining.code.to_string(),
+            handle: joining.handle.clone(),
+            registration_upload,
+            chain_entry: account_key.open_chain(greeting.tenant, user, device, &device_key),
+        };
+        let account = Account {
+            tenant: greeting.tenant,
+            tenant_name: joining.tenant.clone(),
+            user,
+            device,
+            handle: joining.handle.clone(),
+            account_key,
+            device_key,
+            join_finish: Some(Zeroizing::new(wire::encode(&finish))),
+            suite: suite.code(),
+        };
+        account::save(self.db, &account)?;
+        self.memory.account = Some(Arc::new(account));
+        self.request(Work::JoinFinish, &finish);
+        Ok(())
+    }
+
+    fn repeat_join(&mut self, account: &Account) -> Result<(), Error> {
+        let finish = account.join_finish.as_deref().ok_or(Error::AlreadyJoined)?;
+        let finish: JoinFinish = wire::decode(finish).map_err(|_| Error::Database(crate::DatabaseError::Damaged))?;
+        self.memory.session.phase = Phase::Joining;
+        self.request(Work::JoinFinish, &finish);
+        Ok(())
+    }
+
+    pub(crate) fn joined(&mut self) -> Result<(), Error> {
+        let account = self.account()?;
+        let finish = account.join_finish.as_deref().ok_or(Error::Protocol("joined twice"))?;
+        let finish: JoinFinish = wire::decode(finish).map_err(|_| Error::Database(crate::DatabaseError::Damaged))?;
+        let account = Arc::new(Account { join_finish: None, ..copy(&account) });
+        account::save(self.db, &account)?;
+        self.memory.joining = None;
+        self.memory.account = Some(Arc::clone(&account));
+        self.pin(account.user, &account.handle, &[finish.chain_entry])?;
+        self.tell(Event::Joined { user: account.user, handle: account.handle.clone() });
+        self.authenticate(&account)
+    }
+
+    pub(crate) fn join_refused(&mut self, refusal: &Refusal) -> Result<(), Error> {
+        if !is_transient(refusal) {
+            account::forget(self.db)?;
+            self.memory.account = None;
+            self.memory.joining = None;
+            self.tell(Event::JoinRefused(refusal.clone()));
+        }
+        self.memory.session.phase = Phase::Closing;
+        Ok(())
+    }
+
+    fn authenticate(&mut self, account: &Account) -> Result<(), Error> {
+        let greeting = self.memory.session.greeting.as_ref().ok_or(Error::Protocol("no greeting"))?;
+        let signature = account.device_key.sign_login(&greeting.challenge, account.tenant, account.device);
+        self.memory.session.phase = Phase::Authenticating;
+        self.request(Work::Authenticate, &Authenticate { device: account.device, signature });
+        Ok(())
+    }
+
+    pub(crate) fn authenticated(&mut self, authenticated: Authenticated) -> Result<(), Error> {
+        let account = self.account()?;
+        if authenticated.user != account.user {
+            return Err(Error::Protocol("the server takes this device for another user's"));
+        }
+        let known = contacts::chain(self.db, &self.memory.chains, &account, account.user)?;
+        if known.is_none_or(|chain| chain.head().len != authenticated.chain_len) {
+            self.memory.wanted.insert(account.user);
+        }
+        self.memory.session.phase = Phase::Syncing;
+        self.request(Work::Sync, &Sync {});
+        Ok(())
+    }
+
+    pub(crate) fn login_refused(&mut self, refusal: &Refusal) -> Result<(), Error> {
+        if self.memory.account.is_none() {
+            return self.join_refused(refusal);
+        }
+        if !is_transient(refusal) {
+            self.tell(Event::LoginRefused(refusal.clone()));
+        }
+        self.memory.session.phase = Phase::Closing;
+        Ok(())
+    }
+
+    pub(crate) fn synced(&mut self, synced: Synced) -> Result<(), Error> {
+        self.memory.session.phase = Phase::Live;
+        self.memory.session.succeeded();
+        self.memory.held = Some(synced.key_packages);
+        self.memory.ask_for_welcomes = synced.welcomes > 0;
+        self.memory.heads = synced.heads.into_iter().map(|head| (head.conversation, head)).collect();
+        self.memory.attention.extend(outbox::conversations(self.db)?);
+        for row in conversation::all(self.db)? {
+            self.memory.attention.insert(row.id);
+            if row.cursor > row.acknowledged {
+                self.memory.unacknowledged.insert(row.id);
+            }
+        }
+        self.tell(Event::Live);
+        Ok(())
+    }
+
+    /// Publishes key packages when the server has few, and a new last-resort package when there is none or it was used.
+    pub(crate) fn publish(&mut self) -> Result<(), Error> {
+        let Some(held) = self.memory.held.clone() else { return Ok(()) };
+        let mut waiting = key_package::waiting(self.db)?;
+        if waiting.last().is_some_and(|row| self.memory.session.is_busy(&Work::Publish(row.id), self.now)) {
+            return Ok(());
+        }
+        let one_time = waiting.iter().filter(|row| !row.last_resort).count();
+        let missing = if held.one_time < KEY_PACKAGES / 2 { KEY_PACKAGES - held.one_time } else { 0 };
+        for _ in one_time..missing as usize {
+            self.make_key_package(KeyPackageUse::Once)?;
+        }
+        let wants_last_resort = held.last_resort_used || !contacts::has_last_resort(self.db)?;
+        if wants_last_resort && waiting.iter().all(|row| !row.last_resort) {
+            self.make_key_package(KeyPackageUse::LastResort)?;
+            contacts::set_last_resort(self.db)?;
+        }
+        waiting = key_package::waiting(self.db)?;
+        let Some(last) = waiting.last().map(|row| row.id) else { return Ok(()) };
+        let (last_resort, one_time): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|row| row.last_resort);
+        let one_time = one_time.into_iter().map(|row| ByteVec::from(row.bytes)).collect();
+        let last_resort = last_resort.into_iter().next_back().map(|row| ByteVec::from(row.bytes));
+        self.request(Work::Publish(last), &PublishKeyPackages { one_time, last_resort });
+        Ok(())
+    }
+
+    fn make_key_package(&self, usage: KeyPackageUse) -> Result<(), Error> {
+        let suite = Suite::from_code(self.account()?.suite).ok_or(Error::Protocol("unknown cipher suite"))?;
+        let bytes =
+            self.act(|device, _| device.key_package(suite, usage, self.now).map(|new| (new.bytes, new.writes)))??;
+        Ok(key_package::insert(self.db, usage == KeyPackageUse::LastResort, &bytes)?)
+    }
+
+    pub(crate) fn published(&mut self, row: i64, held: KeyPackagesHeld) -> Result<(), Error> {
+        key_package::delete_up_to(self.db, row)?;
+        // What the server holds after a full refill is enough, even if it counts otherwise: no endless publishing.
+        self.memory.held =
+            Some(KeyPackagesHeld { one_time: held.one_time.max(KEY_PACKAGES / 2), last_resort_used: false });
+        Ok(())
+    }
+}
+
+/// Keys are not `Clone`, so that no copy is made unseen; this one replaces what it was made from.
+fn copy(account: &Account) -> Account {
+    debug_assert!(identity(account).user == account.user);
+    Account {
+        tenant: account.tenant,
+        tenant_name: account.tenant_name.clone(),
+        user: account.user,
+        device: account.device,
+        handle: account.handle.clone(),
+        account_key: AccountKey::from_sealed_storage(&account.account_key.to_sealed_storage()),
+        device_key: DeviceKey::from_sealed_storage(&account.device_key.to_sealed_storage()),
+        join_finish: None,
+        suite: account.suite,
+    }
+}

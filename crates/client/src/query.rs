@@ -1,0 +1,227 @@
+//! What a user interface shows. Reading changes nothing and needs no connection.
+
+use crate::client::Client;
+use crate::contacts;
+use crate::content::{Content, MessageView, fold};
+use crate::database::contact::{self, ContactRow};
+use crate::database::conversation::{self, ConversationRow};
+use crate::database::{MessageRow, message, outbox, search};
+use crate::{ConversationState, Error};
+use trust::safety_number::safety_number;
+use trust::{DeviceState, Kind};
+use wire::{ConversationId, DeviceId, MessageId, TenantId, UserId};
+
+/// Who this device is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountView {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its name.
+    pub tenant_name: String,
+    /// The person.
+    pub user: UserId,
+    /// The person's handle.
+    pub handle: String,
+    /// This device.
+    pub device: DeviceId,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactView {
+    /// Who.
+    pub user: UserId,
+    /// The handle.
+    pub handle: String,
+    /// To be compared with the person, out of band. The same on both sides.
+    pub safety_number: String,
+    /// Devices that speak for the person.
+    pub devices: Vec<DeviceId>,
+    /// Why the server's last word about the person was refused, if it was.
+    pub refused: Option<String>,
+}
+
+/// A conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationView {
+    /// Its id.
+    pub id: ConversationId,
+    /// Where it stands.
+    pub state: ConversationState,
+    /// Two people, or a group.
+    pub kind: Kind,
+    /// What to call it: its name, or the handle of the other person.
+    pub title: String,
+    /// The other person of a direct conversation.
+    pub peer: Option<UserId>,
+    /// What it is about.
+    pub topic: Option<String>,
+    /// Lines of others that were not read.
+    pub unread: u64,
+    /// Entries that could not be decrypted.
+    pub undecryptable: u64,
+    /// The server showed this device and another different histories.
+    pub forked: bool,
+    /// The last line.
+    pub last: Option<MessageView>,
+    /// How far others have read.
+    pub read_by: Vec<(UserId, u64)>,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Who this device is.
+    pub account: AccountView,
+    /// Things that wait to reach the server.
+    pub unsent: u64,
+    /// Conversations.
+    pub conversations: u64,
+}
+
+impl Client {
+    /// Who this device is; `None` before it has joined.
+    pub fn account_view(&self) -> Option<AccountView> {
+        self.account().ok().map(|account| AccountView {
+            tenant: account.tenant,
+            tenant_name: account.tenant_name.clone(),
+            user: account.user,
+            handle: account.handle.clone(),
+            device: account.device,
+        })
+    }
+
+    /// How things stand.
+    ///
+    /// # Errors
+    /// [`Error::NotJoined`], [`Error::Database`].
+    pub fn status(&self) -> Result<Status, Error> {
+        let account = self.account_view().ok_or(Error::NotJoined)?;
+        let conversations = conversation::all(self.reader())?.len() as u64;
+        Ok(Status { account, unsent: outbox::len(self.reader())?, conversations })
+    }
+
+    /// Everybody known to this device, by handle; the person themselves among them.
+    ///
+    /// # Errors
+    /// [`Error::NotJoined`], [`Error::Database`].
+    pub fn contacts(&self) -> Result<Vec<ContactView>, Error> {
+        contact::all(self.reader())?.into_iter().map(|row| self.contact_view(row)).collect()
+    }
+
+    /// A person by handle, as far as this device knows.
+    ///
+    /// # Errors
+    /// [`Error::NotJoined`], [`Error::Database`].
+    pub fn contact(&self, handle: &str) -> Result<Option<ContactView>, Error> {
+        contact::find_by_handle(self.reader(), handle)?.map(|row| self.contact_view(row)).transpose()
+    }
+
+    /// The handle of a person, or the id if it is not known.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn handle_of(&self, user: UserId) -> Result<String, Error> {
+        Ok(contact::find(self.reader(), user)?.map_or_else(|| user.to_string(), |row| row.handle))
+    }
+
+    /// All conversations, the one with the newest line first.
+    ///
+    /// # Errors
+    /// [`Error::NotJoined`], [`Error::Database`].
+    pub fn conversations(&self) -> Result<Vec<ConversationView>, Error> {
+        let rows = conversation::all(self.reader())?;
+        let mut views = rows.into_iter().map(|row| self.conversation_view(row)).collect::<Result<Vec<_>, _>>()?;
+        views.sort_by_key(|view| std::cmp::Reverse(view.last.as_ref().map(|line| line.at)));
+        Ok(views)
+    }
+
+    /// One conversation.
+    ///
+    /// # Errors
+    /// [`Error::NotJoined`], [`Error::Database`].
+    pub fn conversation(&self, id: ConversationId) -> Result<Option<ConversationView>, Error> {
+        conversation::find(self.reader(), id)?.map(|row| self.conversation_view(row)).transpose()
+    }
+
+    /// The last lines of a conversation, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn lines(&self, id: ConversationId, limit: u32) -> Result<Vec<MessageView>, Error> {
+        let lines = message::last_lines(self.reader(), id, limit)?;
+        lines.iter().map(|line| self.line(id, line)).collect()
+    }
+
+    /// One message, with its changes.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn message(&self, id: ConversationId, message: MessageId) -> Result<Option<MessageView>, Error> {
+        message::find(self.reader(), id, message)?.map(|row| self.line(id, &row)).transpose()
+    }
+
+    /// Lines that hold every part of the query, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn search(&self, query: &str, limit: u32) -> Result<Vec<(ConversationId, MessageView)>, Error> {
+        let mut found: Vec<(ConversationId, MessageView)> = Vec::new();
+        for row in search::find(self.reader(), query, limit)? {
+            let Some((conversation, message)) = message::by_row(self.reader(), row)? else { continue };
+            // The words of an edit belong to the line that it changes.
+            let target = Content::from_bytes(&message.content).ok().and_then(|content| content.body.target());
+            let line = match target {
+                Some(target) => self.message(conversation, target)?,
+                None => Some(self.line(conversation, &message)?),
+            };
+            let is_new = |line: &MessageView| found.iter().all(|(_, other)| other.id != line.id || line.id.is_none());
+            found.extend(line.filter(|line| !line.deleted && is_new(line)).map(|line| (conversation, line)));
+        }
+        Ok(found)
+    }
+
+    fn line(&self, conversation: ConversationId, line: &MessageRow) -> Result<MessageView, Error> {
+        let changes = match line.message_id {
+            Some(id) => message::changes(self.reader(), conversation, id)?,
+            None => Vec::new(),
+        };
+        Ok(fold(line, &changes))
+    }
+
+    fn contact_view(&self, row: ContactRow) -> Result<ContactView, Error> {
+        let account = self.account()?;
+        let chain = contacts::chain(self.reader(), self.chains(), account, row.user)?.ok_or(Error::UnknownContact)?;
+        let own = (account.user, account.account_key.public());
+        let active = chain.devices().filter(|(_, device)| device.state == DeviceState::Active);
+        Ok(ContactView {
+            user: row.user,
+            handle: row.handle,
+            safety_number: safety_number(own, (row.user, *chain.account_key())),
+            devices: active.map(|(id, _)| id).collect(),
+            refused: row.refused,
+        })
+    }
+
+    fn conversation_view(&self, row: ConversationRow) -> Result<ConversationView, Error> {
+        let db = self.reader();
+        let title = match (&row.name, row.peer) {
+            (Some(name), _) => name.clone(),
+            (None, Some(peer)) => self.handle_of(peer)?,
+            (None, None) => row.id.to_string(),
+        };
+        Ok(ConversationView {
+            id: row.id,
+            state: row.state,
+            kind: row.kind,
+            title,
+            peer: row.peer,
+            unread: message::unread(db, &row, self.account()?.user)?,
+            undecryptable: message::undecryptable(db, row.id)?,
+            forked: row.forked,
+            last: self.lines(row.id, 1)?.pop(),
+            read_by: conversation::receipts(db, row.id)?,
+            topic: row.topic,
+        })
+    }
+}

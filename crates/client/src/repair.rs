@@ -1,0 +1,128 @@
+//! Repair: a device that cannot follow its group fetches the current one and rejoins by an external commit, which
+//! replaces its own leaf. What was sent in between is counted as lost, in the open.
+
+use crate::database::conversation::{self, ConversationRow};
+use crate::database::message::{self, Place};
+use crate::database::outbox::{self, OutboxKind};
+use crate::database::{MessageRow, MessageState};
+use crate::session::Work;
+use crate::turn::{Turn, is_transient};
+use crate::{ConversationState, Error, Event};
+use e2ee::Invitation;
+use trust::EntryHash;
+use wire::request::{Commit, CurrentGroup, Cursor, FetchGroupInfo, FetchTree, Tree};
+use wire::{ConversationId, ErrorCode, MessageId, Refusal};
+
+const AGAIN_MS: u32 = 30_000;
+
+impl Turn<'_> {
+    /// From here on the device does not trust its copy of the group.
+    pub(crate) fn start_repair(&mut self, row: ConversationRow) -> Result<(), Error> {
+        let row = ConversationRow { state: ConversationState::Repairing, repaired_at: Some(self.now), ..row };
+        conversation::save(self.db, &row)?;
+        self.memory.attention.insert(row.id);
+        self.tell(Event::ConversationChanged(row.id));
+        Ok(())
+    }
+
+    pub(crate) fn repair(&mut self, row: &ConversationRow) -> Result<(), Error> {
+        if let Some(unsent) = outbox::find_kind(self.db, row.id, OutboxKind::Rejoin)? {
+            return self.transmit::<Commit>(&unsent);
+        }
+        match self.memory.repairs.get(&row.id) {
+            Some(current) => {
+                let tree = FetchTree { conversation: row.id, epoch: current.epoch };
+                self.request(Work::RejoinTree(row.id), &tree);
+            }
+            None => self.request(Work::GroupInfo(row.id), &FetchGroupInfo { conversation: row.id }),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fetched_group(&mut self, id: ConversationId, current: CurrentGroup) -> Result<(), Error> {
+        self.memory.repairs.insert(id, current);
+        Ok(())
+    }
+
+    pub(crate) fn fetched_rejoin_tree(&mut self, id: ConversationId, tree: &Tree) -> Result<(), Error> {
+        let Some(current) = self.memory.repairs.remove(&id) else { return Ok(()) };
+        let mut row = self.conversation(id)?;
+        if row.state != ConversationState::Repairing {
+            return Ok(());
+        }
+        if current.seq > row.cursor && self.memory.gaps.contains(&id) {
+            self.skip_to(&mut row, &current)?;
+        } else if current.seq > row.cursor {
+            self.notice_head(Cursor { conversation: id, generation: current.generation, seq: current.seq });
+            return Ok(());
+        }
+        self.rejoin(row, &current, &tree.tree)
+    }
+
+    fn rejoin(&mut self, row: ConversationRow, current: &CurrentGroup, tree: &[u8]) -> Result<(), Error> {
+        let account = self.account()?;
+        let (id, epoch) = (row.id, current.epoch);
+        let invitation =
+            Invitation { tenant: account.tenant, conversation: id, epoch, message: &current.group_info, tree };
+        let message_id = MessageId::from_bytes(self.entropy.array());
+        let aad = Self::aad(&row, message_id, [0; 32]);
+        self.memory.groups.remove(&id);
+        let rejoined = self.act(|device, vouch| {
+            let changed = device.rejoin(&invitation, &aad, vouch)?;
+            Ok(((changed.output, changed.group), changed.writes))
+        })?;
+        match rejoined {
+            Ok((rejoined, group)) => {
+                let group_id = group.as_ref().map(e2ee::Group::id);
+                let e2ee::Rejoined { commit, group_info, .. } = rejoined;
+                let commit = Commit { conversation: id, message_id, commit, group_info, welcome: None };
+                outbox::insert(self.db, id, OutboxKind::Rejoin, message_id, None, Some(&wire::encode(&commit)))?;
+                if let Some(unsent) = outbox::find(self.db, id, message_id)? {
+                    outbox::set_sealed(self.db, unsent.id, unsent.parameters.as_deref(), Some(epoch))?;
+                }
+                conversation::save(self.db, &ConversationRow { group: group_id, ..row })?;
+                self.keep(id, group);
+            }
+            Err(e2ee::Error::NeedsIdentities(users)) => self.wait_for(id, users),
+            Err(_) => self.later(Work::GroupInfo(id), &Refusal::retry_after(ErrorCode::InvalidCommit, AGAIN_MS)),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn repair_refused(&mut self, id: ConversationId, refusal: &Refusal) -> Result<(), Error> {
+        self.memory.repairs.remove(&id);
+        if !is_transient(refusal) && refusal.code() != Some(ErrorCode::StaleEpoch) {
+            let mut row = self.conversation(id)?;
+            self.leave(&mut row)?;
+            conversation::save(self.db, &row)?;
+            return Ok(());
+        }
+        self.later(Work::GroupInfo(id), refusal);
+        Ok(())
+    }
+
+    /// The server no longer has what this device missed. The place is marked, and the log goes on after it.
+    fn skip_to(&mut self, row: &mut ConversationRow, current: &CurrentGroup) -> Result<(), Error> {
+        let missed = current.seq - row.cursor;
+        let reason = format!("{missed} entries were deleted from the server before this device saw them");
+        let marker = MessageRow {
+            seq: Some(current.seq),
+            message_id: None,
+            author: None,
+            device: self.account()?.device,
+            at: self.now,
+            state: MessageState::Undecryptable,
+            content: Vec::new(),
+            reason: Some(reason.clone()),
+        };
+        message::insert(self.db, row, &marker, Place { kind: 0, line: true, target: None })?;
+        row.cursor = current.seq;
+        row.begins = current.seq;
+        row.entry_hash = EntryHash(current.entry_hash);
+        conversation::save(self.db, row)?;
+        conversation::remember_hash(self.db, row)?;
+        self.memory.gaps.remove(&row.id);
+        self.tell(Event::Undecryptable { conversation: row.id, seq: current.seq, reason });
+        Ok(())
+    }
+}

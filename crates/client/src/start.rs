@@ -1,0 +1,160 @@
+//! Starting a direct conversation: claim key packages, make the group, make it known, add the devices. Every step is on the
+//! disk before the next one, so that a crash between any two goes on where it was.
+
+use crate::client::Client;
+use crate::database::conversation::{self, ConversationRow};
+use crate::database::outbox::{self, OutboxKind};
+use crate::database::{contact, message};
+use crate::session::Work;
+use crate::turn::{Turn, is_transient};
+use crate::{ConversationState, Error, Event};
+use e2ee::{Group, Suite};
+use trust::{GroupPolicy, Kind};
+use wire::request::{ClaimKeyPackages, ClaimedKeyPackages, CreateConversation};
+use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal, UnixMillis, UserId};
+
+/// A person without a usable key package is asked for again after this.
+const CLAIM_AGAIN_MS: u32 = 30_000;
+
+impl Client {
+    /// The direct conversation with a person, started if there is none. Messages can be sent at once; they wait until it
+    /// stands.
+    ///
+    /// # Errors
+    /// [`Error::UnknownContact`] before the person was looked up, [`Error::Alone`], [`Error::NotJoined`], [`Error::Database`].
+    pub fn start_direct(&mut self, user: UserId, now: UnixMillis) -> Result<ConversationId, Error> {
+        if self.account()?.user == user {
+            return Err(Error::Alone);
+        }
+        self.turn(now, |turn| {
+            if let Some(row) = conversation::find_direct(turn.db, user)? {
+                return Ok(row.id);
+            }
+            contact::find(turn.db, user)?.ok_or(Error::UnknownContact)?;
+            let id = ConversationId::from_bytes(turn.entropy.array());
+            let row = ConversationRow {
+                peer: Some(user),
+                claim_key: Some(turn.entropy.array()),
+                ..ConversationRow::new(id, Kind::Direct, ConversationState::Claiming)
+            };
+            conversation::save(turn.db, &row)?;
+            turn.memory.attention.insert(id);
+            turn.tell(Event::ConversationAdded(id));
+            Ok(id)
+        })
+    }
+}
+
+impl Turn<'_> {
+    pub(crate) fn claim(&mut self, row: &ConversationRow) -> Result<(), Error> {
+        let (Some(user), Some(idempotency_key)) = (row.peer, row.claim_key) else { return Ok(()) };
+        self.request(Work::Claim(row.id), &ClaimKeyPackages { user, devices: Vec::new(), idempotency_key });
+        Ok(())
+    }
+
+    pub(crate) fn claimed(&mut self, id: ConversationId, claimed: ClaimedKeyPackages) -> Result<(), Error> {
+        let row = self.conversation(id)?;
+        if row.state != ConversationState::Claiming {
+            return Ok(());
+        }
+        if claimed.packages.is_empty() {
+            return self.claim_again(row);
+        }
+        let row = if row.group.is_some() { row } else { self.create_group(row)? };
+        let add = MessageId::from_bytes(self.entropy.array());
+        outbox::insert(self.db, id, OutboxKind::Add, add, Some(&wire::encode(&claimed)), None)?;
+        conversation::save(self.db, &ConversationRow { state: ConversationState::Creating, claim_key: None, ..row })?;
+        Ok(())
+    }
+
+    fn create_group(&mut self, row: ConversationRow) -> Result<ConversationRow, Error> {
+        let account = self.account()?;
+        let peer = row.peer.ok_or(Error::UnknownContact)?;
+        let suite = Suite::from_code(account.suite).ok_or(Error::Protocol("unknown cipher suite"))?;
+        let policy = GroupPolicy::direct(account.tenant, row.id, account.user, peer);
+        let (group_id, now) = (GroupId::from_bytes(self.entropy.array()), self.now);
+        let (created, group) = self.act(|device, _| {
+            let changed = device.create(suite, group_id, &policy, now)?;
+            Ok(((changed.output, changed.group), changed.writes))
+        })??;
+        self.keep(row.id, group);
+        let create = CreateConversation { conversation: row.id, group_info: created.group_info, tree: created.tree };
+        let key = MessageId::from_bytes(self.entropy.array());
+        outbox::insert(self.db, row.id, OutboxKind::Create, key, None, Some(&wire::encode(&create)))?;
+        Ok(ConversationRow { group: Some(group_id), ..row })
+    }
+
+    pub(crate) fn claim_refused(&mut self, id: ConversationId, refusal: &Refusal) -> Result<(), Error> {
+        if is_transient(refusal) && refusal.code() != Some(ErrorCode::NoKeyPackage) {
+            self.later(Work::Claim(id), refusal);
+            return Ok(());
+        }
+        let row = self.conversation(id)?;
+        self.claim_again(row)
+    }
+
+    /// The packages were none, or not usable: others are asked for after a while.
+    pub(crate) fn claim_again(&mut self, row: ConversationRow) -> Result<(), Error> {
+        outbox::delete_kind(self.db, row.id, OutboxKind::Add)?;
+        let claim_key = Some(self.entropy.array());
+        conversation::save(self.db, &ConversationRow { state: ConversationState::Claiming, claim_key, ..row })?;
+        self.later(Work::Claim(row.id), &Refusal::retry_after(ErrorCode::NoKeyPackage, CLAIM_AGAIN_MS));
+        self.tell(Event::NoKeyPackage(row.id));
+        Ok(())
+    }
+
+    /// The other person's conversation came first. What is unsent here moves there, now or when its Welcome comes.
+    pub(crate) fn supersede(&mut self, row: ConversationRow) -> Result<(), Error> {
+        if let Some(group) = row.group {
+            self.memory.groups.remove(&row.id);
+            self.act(|device, _| {
+                let group = Group::load(device, group)?;
+                group
+                    .map_or_else(|| Ok(e2ee::WriteSet::default()), |group| group.forget(device))
+                    .map(|writes| ((), writes))
+            })??;
+        }
+        let row = ConversationRow { state: ConversationState::Superseded, group: None, ..row };
+        conversation::save(self.db, &row)?;
+        self.memory.ask_for_welcomes = true;
+        self.settle_superseded(&row)
+    }
+
+    pub(crate) fn settle_superseded(&mut self, row: &ConversationRow) -> Result<(), Error> {
+        let Some(peer) = row.peer else { return Ok(()) };
+        match conversation::find_direct(self.db, peer)?.filter(|other| other.state == ConversationState::Active) {
+            Some(other) => self.replace(row.id, other.id),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn replace(&mut self, from: ConversationId, to: ConversationId) -> Result<(), Error> {
+        outbox::move_messages(self.db, from, to)?;
+        conversation::delete(self.db, from)?;
+        self.memory.attention.insert(to);
+        self.tell(Event::ConversationReplaced { from, to });
+        Ok(())
+    }
+
+    /// The device is not a member any more: nothing of it can be sent.
+    pub(crate) fn leave(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        row.state = ConversationState::Left;
+        row.group = None;
+        while let Some(unsent) = outbox::first(self.db, row.id)? {
+            outbox::delete(self.db, row.id, unsent.message_id)?;
+            if unsent.kind == OutboxKind::Message {
+                self.fail(row.id, unsent.message_id, "this device is not a member of the conversation any more")?;
+            }
+        }
+        // Whoever removed the device may have added it again.
+        self.memory.ask_for_welcomes = true;
+        self.tell(Event::ConversationChanged(row.id));
+        Ok(())
+    }
+
+    pub(crate) fn fail(&mut self, conversation: ConversationId, message: MessageId, reason: &str) -> Result<(), Error> {
+        message::set_failed(self.db, conversation, message, reason)?;
+        self.tell(Event::Failed { conversation, message, reason: reason.into() });
+        Ok(())
+    }
+}

@@ -1,0 +1,242 @@
+//! One turn: a call of the shell or the person, within one transaction.
+
+use crate::database::account::Account;
+use crate::database::conversation::ConversationRow;
+use crate::database::{conversation, mls};
+use crate::memory::Memory;
+use crate::session::{Phase, Work};
+use crate::{Error, Event, contacts};
+use e2ee::{Changed, Device, Entries, Group, StorageFailure, Vouch, WriteSet};
+use rusqlite::Connection;
+use std::sync::Arc;
+use trust::{Aad, LeafIdentity};
+use vault::Entropy;
+use wire::{ConversationId, ErrorCode, Fault, MessageId, Operation, Refusal, UnixMillis, UserId, frame, request};
+use zeroize::Zeroizing;
+
+/// One turn. What it transmits and tells leaves only when its transaction is durable.
+pub(crate) struct Turn<'a> {
+    pub(crate) db: &'a Connection,
+    pub(crate) memory: &'a mut Memory,
+    pub(crate) entropy: &'a mut dyn Entropy,
+    pub(crate) now: UnixMillis,
+    pub(crate) transmit: &'a mut Vec<Vec<u8>>,
+    pub(crate) events: &'a mut Vec<Event>,
+}
+
+/// MLS reads what this very transaction has written.
+struct Stored<'a>(&'a Connection);
+
+impl Entries for Stored<'_> {
+    fn entry(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StorageFailure> {
+        let value = mls::read(self.0, key).map_err(|error| StorageFailure::Read(Box::new(error)))?;
+        Ok(value.map(Zeroizing::new))
+    }
+}
+
+impl Turn<'_> {
+    pub(crate) fn account(&self) -> Result<Arc<Account>, Error> {
+        self.memory.account.clone().ok_or(Error::NotJoined)
+    }
+
+    pub(crate) fn conversation(&self, id: ConversationId) -> Result<ConversationRow, Error> {
+        conversation::find(self.db, id)?.ok_or(Error::UnknownConversation)
+    }
+
+    /// Sends a request with this connection.
+    pub(crate) fn request<O: Operation>(&mut self, work: Work, operation: &O) {
+        let id = self.memory.session.begin(work, self.now);
+        self.transmit.push(frame::request(id, operation));
+    }
+
+    pub(crate) fn finish(&mut self, id: u32) -> Result<Work, Error> {
+        let work = self.memory.session.finish(id).ok_or(Error::Protocol("an answer without a request"))?;
+        self.memory.attention.extend(work.conversation());
+        Ok(work)
+    }
+
+    /// What an answer holds.
+    pub(crate) fn decoded<O: Operation>(body: &[u8]) -> Result<O::Answer, Error> {
+        wire::decode(body).map_err(|_| Error::Protocol("an answer is malformed"))
+    }
+
+    /// What a success means.
+    pub(crate) fn answer(&mut self, work: Work, body: &[u8]) -> Result<(), Error> {
+        match work {
+            Work::Hello => self.greeted(Self::decoded::<request::Hello>(body)?),
+            Work::JoinStart => self.join_challenged(&Self::decoded::<request::JoinStart>(body)?),
+            Work::JoinFinish => Self::decoded::<request::JoinFinish>(body).and_then(|_| self.joined()),
+            Work::Authenticate => self.authenticated(Self::decoded::<request::Authenticate>(body)?),
+            Work::Sync => self.synced(Self::decoded::<request::Sync>(body)?),
+            Work::Publish(row) => self.published(row, Self::decoded::<request::PublishKeyPackages>(body)?),
+            Work::FindUser(_) => self.found_user(Self::decoded::<request::FindUser>(body)?),
+            Work::FetchChain(user) => self.fetched_chain(user, Self::decoded::<request::FetchChain>(body)?),
+            Work::FetchWelcomes => self.fetched_welcomes(Self::decoded::<request::FetchWelcomes>(body)?),
+            Work::WelcomeTree => self.fetched_welcome_tree(&Self::decoded::<request::FetchTree>(body)?),
+            Work::Claim(id) => self.claimed(id, Self::decoded::<request::ClaimKeyPackages>(body)?),
+            Work::Outbox(id, message) => self.delivered(id, message, body),
+            Work::Fetch(id) => self.fetched(id, Self::decoded::<request::Fetch>(body)?),
+            Work::GroupInfo(id) => self.fetched_group(id, Self::decoded::<request::FetchGroupInfo>(body)?),
+            Work::RejoinTree(id) => self.fetched_rejoin_tree(id, &Self::decoded::<request::FetchTree>(body)?),
+            Work::Acknowledge(cursors) => self.acknowledged(&cursors),
+            Work::Decline(_) => Ok(()),
+        }
+    }
+
+    /// What a refusal means.
+    pub(crate) fn refused(&mut self, work: Work, refusal: &Refusal) -> Result<(), Error> {
+        match work {
+            Work::Hello | Work::Authenticate | Work::Sync => self.login_refused(refusal),
+            Work::JoinStart | Work::JoinFinish => self.join_refused(refusal),
+            Work::FindUser(handle) => self.user_refused(handle, refusal),
+            Work::FetchChain(user) => self.chain_refused(user, refusal),
+            Work::Claim(id) => self.claim_refused(id, refusal),
+            Work::Outbox(id, message) => self.undelivered(id, message, refusal),
+            Work::GroupInfo(id) | Work::RejoinTree(id) => self.repair_refused(id, refusal),
+            Work::WelcomeTree => self.welcome_tree_refused(refusal),
+            // The server offers the Welcome again; it is declined again.
+            Work::Decline(_) => Ok(()),
+            work @ (Work::Publish(_) | Work::FetchWelcomes | Work::Fetch(_) | Work::Acknowledge(_)) => {
+                self.later(work, refusal);
+                Ok(())
+            }
+        }
+    }
+
+    /// What an event means.
+    pub(crate) fn happened(&mut self, event: wire::Event) -> Result<(), Error> {
+        match event {
+            wire::Event::Recorded(recorded) => self.recorded(&recorded)?,
+            wire::Event::WelcomeWaiting(_) => self.memory.ask_for_welcomes = true,
+            wire::Event::ChainChanged(changed) => {
+                self.memory.fresh.remove(&changed.user);
+                self.memory.wanted.insert(changed.user);
+            }
+            wire::Event::Draining => self.memory.session.phase = Phase::Closing,
+            // Typing and presence have no reader yet.
+            wire::Event::Whispered(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Tries again after what the refusal asks for, or a moment.
+    pub(crate) fn later(&mut self, work: Work, refusal: &Refusal) {
+        let pause = refusal.retry_after_ms.map_or(5_000, u64::from).clamp(50, 300_000);
+        let chance = u64::from(u8::from_le_bytes(self.entropy.array()));
+        self.memory.session.delay(work, self.now.saturating_add(pause + pause * chance / 1_024));
+    }
+
+    /// Pauses that are over.
+    pub(crate) fn resume(&mut self) {
+        let conversations = self.memory.session.resume(self.now);
+        self.memory.attention.extend(conversations);
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// What a message or commit made now authenticates.
+    pub(crate) const fn aad(row: &ConversationRow, message_id: MessageId, commitment: [u8; 32]) -> Aad {
+        Aad { version: 1, message_id, commitment, seen_seq: row.cursor, seen_hash: row.entry_hash.0 }
+    }
+
+    /// Lets this device act in MLS, and stores what it did. A refusal by MLS is the inner error: nothing was written, and
+    /// nothing in memory was touched.
+    pub(crate) fn act<T>(
+        &self,
+        work: impl FnOnce(&Device<'_>, Vouch<'_>) -> Result<(T, WriteSet), e2ee::Error>,
+    ) -> Result<Result<T, e2ee::Error>, Error> {
+        let account = self.account()?;
+        let stored = Stored(self.db);
+        let device = Device::new(identity(&account), &account.device_key, &stored);
+        let failure = std::cell::RefCell::new(None);
+        let outcome = work(&device, &|leaf, key| {
+            contacts::vouch(self.db, &self.memory.chains, &self.memory.fresh, &account, leaf, key).unwrap_or_else(
+                |error| {
+                    failure.replace(Some(error));
+                    e2ee::Vouched::No
+                },
+            )
+        });
+        if let Some(error) = failure.into_inner() {
+            return Err(error);
+        }
+        match outcome {
+            Ok((output, writes)) => self.apply(&writes).map(|()| Ok(output)),
+            Err(e2ee::Error::Storage(failure)) => Err(failure.into()),
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    /// The same for a change to a conversation's group. If it is refused, the group is read again before it is used.
+    pub(crate) fn change<T>(
+        &mut self,
+        row: &ConversationRow,
+        work: impl FnOnce(Group, &Device<'_>, Vouch<'_>) -> Result<Changed<T>, e2ee::Error>,
+    ) -> Result<Result<T, e2ee::Error>, Error> {
+        let loaded = self.memory.groups.remove(&row.id);
+        let outcome = self.act(|device, vouch| {
+            let group = match (loaded, row.group) {
+                (Some(group), _) => group,
+                (None, Some(id)) => Group::load(device, id)?.ok_or(e2ee::Error::NotMember)?,
+                (None, None) => return Err(e2ee::Error::NotMember),
+            };
+            let Changed { output, writes, group } = work(group, device, vouch)?;
+            Ok(((output, group), writes))
+        })?;
+        Ok(outcome.map(|(output, group)| {
+            self.keep(row.id, group);
+            output
+        }))
+    }
+
+    /// Keeps a group at hand until the transaction fails.
+    pub(crate) fn keep(&mut self, id: ConversationId, group: Option<Group>) {
+        match group {
+            Some(group) => drop(self.memory.groups.insert(id, group)),
+            None => drop(self.memory.groups.remove(&id)),
+        }
+    }
+
+    /// The epoch of a conversation's group; `None` without a group.
+    pub(crate) fn epoch(&mut self, row: &ConversationRow) -> Result<Option<u64>, Error> {
+        if let Some(group) = self.memory.groups.get(&row.id) {
+            return Ok(Some(group.epoch()));
+        }
+        let Some(id) = row.group else { return Ok(None) };
+        let group = self.act(|device, _| Ok((Group::load(device, id)?, WriteSet::default())))??;
+        let epoch = group.as_ref().map(Group::epoch);
+        self.keep(row.id, group);
+        Ok(epoch)
+    }
+
+    /// Asks for device chains before a conversation goes on.
+    pub(crate) fn wait_for(&mut self, id: ConversationId, users: Vec<UserId>) {
+        self.memory.wanted.extend(users);
+        self.memory.waiting.insert(id);
+    }
+
+    fn apply(&self, writes: &WriteSet) -> Result<(), Error> {
+        for (key, value) in writes.iter() {
+            match value {
+                Some(value) => mls::write(self.db, key, value)?,
+                None => mls::delete(self.db, key)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn identity(account: &Account) -> LeafIdentity {
+    LeafIdentity { tenant: account.tenant, user: account.user, device: account.device }
+}
+
+/// Whether the same request can succeed later. A code that this version does not know says nothing: it is tried again.
+pub(crate) fn is_transient(refusal: &Refusal) -> bool {
+    match refusal.code() {
+        Some(ErrorCode::AlreadyExists | ErrorCode::Revoked | ErrorCode::QuotaExceeded) => false,
+        Some(code) => code.fault() != Fault::Caller,
+        None => true,
+    }
+}

@@ -1,0 +1,144 @@
+//! Being added to a conversation.
+
+use crate::database::conversation::{self, ConversationRow};
+use crate::database::outbox::{self, OutboxKind};
+use crate::session::Work;
+use crate::turn::{Turn, is_transient};
+use crate::{ConversationState, Error, Event};
+use e2ee::{Group, Invitation};
+use rusqlite::Connection;
+use trust::{EntryHash, Kind};
+use wire::request::{AcceptWelcome, FetchTree, FetchWelcomes, PendingWelcome, Tree, Welcomes};
+use wire::{MessageId, Refusal, UserId};
+
+impl Turn<'_> {
+    pub(crate) fn fetch_welcomes(&mut self) {
+        if let Some(next) = self.memory.welcomes.front() {
+            let tree = FetchTree { conversation: next.conversation, epoch: next.epoch };
+            if !self.memory.session.is_busy(&Work::WelcomeTree, self.now) && self.memory.wanted.is_empty() {
+                self.request(Work::WelcomeTree, &tree);
+            }
+        } else if self.memory.ask_for_welcomes && !self.memory.session.is_busy(&Work::FetchWelcomes, self.now) {
+            self.memory.ask_for_welcomes = false;
+            self.request(Work::FetchWelcomes, &FetchWelcomes {});
+        }
+    }
+
+    /// A Welcome into a conversation that this device follows is left where it is: if the device was removed and added
+    /// again, the log says so first, and then it is asked for again.
+    pub(crate) fn fetched_welcomes(&mut self, welcomes: Welcomes) -> Result<(), Error> {
+        for welcome in welcomes.welcomes {
+            match conversation::find(self.db, welcome.conversation)? {
+                None => self.memory.welcomes.push_back(welcome),
+                Some(row) if row.state == ConversationState::Left => self.memory.welcomes.push_back(welcome),
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn welcome_tree_refused(&mut self, refusal: &Refusal) -> Result<(), Error> {
+        if is_transient(refusal) {
+            self.later(Work::WelcomeTree, refusal);
+        } else if let Some(welcome) = self.memory.welcomes.pop_front() {
+            self.decline(&welcome, &refusal.to_string());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fetched_welcome_tree(&mut self, tree: &Tree) -> Result<(), Error> {
+        let Some(welcome) = self.memory.welcomes.pop_front() else { return Ok(()) };
+        let account = self.account()?;
+        let invitation = Invitation {
+            tenant: account.tenant,
+            conversation: welcome.conversation,
+            epoch: welcome.epoch,
+            message: &welcome.welcome,
+            tree: &tree.tree,
+        };
+        let db = self.db;
+        let joined = self.act(|device, vouch| {
+            let changed = device.join(&invitation, vouch)?;
+            match &changed.group {
+                Some(group) if !is_shadow(db, group, account.user)? => Ok((changed.group, changed.writes)),
+                _ => Err(e2ee::Error::AlreadyMember),
+            }
+        })?;
+        match joined {
+            Ok(Some(group)) => self.enter(&welcome, group, account.user),
+            Ok(None) => Ok(()),
+            Err(e2ee::Error::NeedsIdentities(users)) => {
+                self.memory.wanted.extend(users);
+                self.memory.welcomes.push_front(welcome);
+                Ok(())
+            }
+            Err(refused) => {
+                self.decline(&welcome, &refused.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn enter(&mut self, welcome: &PendingWelcome, group: Group, own: UserId) -> Result<(), Error> {
+        let id = welcome.conversation;
+        let policy = group.policy().clone();
+        let peer = peer(&group, own);
+        let known = conversation::find(self.db, id)?;
+        let row = known.unwrap_or_else(|| ConversationRow::new(id, policy.kind, ConversationState::Active));
+        let row = ConversationRow {
+            state: ConversationState::Active,
+            peer,
+            group: Some(group.id()),
+            generation: welcome.generation,
+            cursor: welcome.seq,
+            begins: welcome.seq,
+            acknowledged: welcome.seq,
+            entry_hash: EntryHash(welcome.entry_hash),
+            ..row
+        };
+        conversation::save(self.db, &row)?;
+        conversation::remember_hash(self.db, &row)?;
+        self.keep(id, Some(group));
+        let accept = AcceptWelcome { conversation: id, seq: welcome.seq };
+        let key = MessageId::from_bytes(self.entropy.array());
+        outbox::insert(self.db, id, OutboxKind::Accept, key, None, Some(&wire::encode(&accept)))?;
+        if let Some(held) = &mut self.memory.held {
+            held.one_time = held.one_time.saturating_sub(1);
+        }
+        self.memory.attention.insert(id);
+        self.tell(Event::ConversationAdded(id));
+        self.take_over(&row)
+    }
+
+    /// What this person had begun with the same person moves here, unless the server may already know of it: then its
+    /// answer decides.
+    fn take_over(&mut self, row: &ConversationRow) -> Result<(), Error> {
+        let Some(peer) = row.peer.filter(|_| row.kind == Kind::Direct) else { return Ok(()) };
+        let mut from = conversation::superseded(self.db, peer)?;
+        let begun =
+            |other: &ConversationRow| other.peer == Some(peer) && other.kind == Kind::Direct && other.id != row.id;
+        let claiming = |other: &ConversationRow| other.state == ConversationState::Claiming && other.group.is_none();
+        from.extend(conversation::all(self.db)?.iter().filter(|o| begun(o) && claiming(o)).map(|other| other.id));
+        from.into_iter().try_for_each(|from| self.replace(from, row.id))
+    }
+
+    fn decline(&mut self, welcome: &PendingWelcome, reason: &str) {
+        let (conversation, seq) = (welcome.conversation, welcome.seq);
+        self.request(Work::Decline(conversation), &AcceptWelcome { conversation, seq });
+        self.tell(Event::WelcomeRefused { conversation, reason: reason.into() });
+    }
+}
+
+/// A second direct conversation with the same person beside one that is in use: only a server or a member that wants to
+/// split what is said would make it.
+fn is_shadow(db: &Connection, group: &Group, own: UserId) -> Result<bool, e2ee::Error> {
+    let Some(peer) = peer(group, own) else { return Ok(false) };
+    let other = conversation::find_direct(db, peer).map_err(|error| e2ee::StorageFailure::Read(Box::new(error)))?;
+    let in_use = |row: &ConversationRow| matches!(row.state, ConversationState::Active | ConversationState::Repairing);
+    Ok(other.is_some_and(|row| in_use(&row) && row.id != group.policy().conversation))
+}
+
+fn peer(group: &Group, own: UserId) -> Option<UserId> {
+    let policy = group.policy();
+    policy.users.iter().find(|user| **user != own).copied().filter(|_| policy.kind == Kind::Direct)
+}
