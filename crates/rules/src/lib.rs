@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a database or a socket: time and state are arguments, a verdict is the result. What a
 //! verdict is made of is written down where it is made, and property-tested there.
 
+pub mod admin;
 pub mod admit;
 pub mod attempts;
 pub mod handle;

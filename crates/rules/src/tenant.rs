@@ -24,7 +24,9 @@ mod tests {
 
     #[test]
     fn b15_other_spellings_are_no_names() {
-        for name in ["", "Acme", "ACME", "acme ", " acme", "ac me", "ａｃｍｅ", "аcme", "-acme", "acme-", "1acme", "a.b", "a\n"] {
+        for name in
+            ["", "Acme", "ACME", "acme ", " acme", "ac me", "ａｃｍｅ", "аcme", "-acme", "acme-", "1acme", "a.b", "a\n"]
+        {
             assert!(!is_name(name), "{name:?}");
         }
         assert!(!is_name(&"a".repeat(NAME_MAX_CHARS + 1)));

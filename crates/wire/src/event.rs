@@ -12,7 +12,7 @@ pub(crate) const DRAINING: u16 = 5;
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// An entry was recorded in a conversation of the receiver's.
+    /// An entry was recorded in a conversation of the receiver's. The device that sent it learns it by the answer instead.
     Recorded(Recorded),
     /// A Welcome waits for the receiver: fetch it.
     WelcomeWaiting(WelcomeWaiting),

@@ -1,0 +1,212 @@
+//! `commit`: one of any number of racing commits ends the epoch. It is checked against the public tree outside the
+//! transaction; inside it, the compare-and-set on the epoch decides.
+
+use super::membership::{self, Vouching};
+use crate::{
+    clock,
+    gateway::{failure::Failure, state::Session},
+    groups::Membership,
+    node::Node,
+};
+use bytes::Bytes;
+use roster::{CheckedCommit, PublicTree, Refused};
+use std::sync::Arc;
+use store::{CommitOutcome, Joiner, NewCommit, Tx};
+use trust::{Change, Committer};
+use wire::{
+    ConversationId, DeviceId, Entry, ErrorCode, Event,
+    event::{Recorded, WelcomeWaiting},
+    frame,
+    request::{Commit, RecordedAt},
+};
+
+/// A snapshot of the public tree is written with every so many commits; the commits since are replayed on it.
+const SNAPSHOT_EVERY: u64 = 16;
+
+pub(crate) async fn handle(node: &Node, session: &Session, commit: Commit) -> Result<RecordedAt, Failure> {
+    let conversation = commit.conversation;
+    let before = admit(node, session, conversation).await?;
+    let commit = Arc::new(commit);
+    let tree = membership::tree(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
+    let (tree, checked) = check(session, tree, &commit).await?;
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(error) => {
+            node.groups.put_tree(session.tenant.id, conversation, tree);
+            return refused(node, session, &commit, error).await;
+        }
+    };
+    if !is_by_caller(session, &checked) || checked.aad.message_id != commit.message_id {
+        node.groups.put_tree(session.tenant.id, conversation, tree);
+        return Err(ErrorCode::InvalidCommit.into());
+    }
+    record(node, session, &before, tree, checked, commit).await
+}
+
+/// Who may try at all: a member, or another device of a member's user, which may rejoin from outside.
+async fn admit(node: &Node, session: &Session, conversation: ConversationId) -> Result<Arc<Membership>, Failure> {
+    let membership = membership::of(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
+    if membership.has(session.device) {
+        return Ok(membership);
+    }
+    let user = session.user;
+    let shares = session.tenant.store.read(move |tx| Ok::<_, Failure>(tx.is_user_in(conversation, user)?)).await?;
+    if shares { Ok(membership) } else { Err(ErrorCode::Forbidden.into()) }
+}
+
+/// The tree comes back as it was.
+async fn check(
+    session: &Session,
+    mut tree: PublicTree,
+    commit: &Arc<Commit>,
+) -> Result<(PublicTree, Result<CheckedCommit, Refused>), Failure> {
+    let tenant = session.tenant.id;
+    let mut vouching = Vouching::default();
+    loop {
+        let (commit, known) = (Arc::clone(commit), vouching.clone());
+        let checked = membership::blocking(move || {
+            let vouch = |leaf: &_, key: &_| known.vouch(tenant, leaf, key);
+            let checked = tree.check(&commit.commit, &commit.group_info, commit.welcome.as_deref(), &vouch);
+            (tree, checked)
+        });
+        match checked.await? {
+            (same, Err(Refused::NeedsIdentities(users))) => {
+                tree = same;
+                vouching.learn(&session.tenant.store, users).await?;
+            }
+            done => return Ok(done),
+        }
+    }
+}
+
+/// A commit for another epoch may be a repeat of one that was recorded: then the answer is that of the first time.
+async fn refused(node: &Node, session: &Session, commit: &Commit, error: Refused) -> Result<RecordedAt, Failure> {
+    let Refused::Epoch { epoch, .. } = error else { return Err(membership::refused(&error)) };
+    let repeat = NewCommit {
+        conversation: commit.conversation,
+        epoch,
+        sender: session.device,
+        message_id: commit.message_id,
+        commit: commit.commit.clone(),
+        at: clock::now(),
+        group_info: Vec::new(),
+        policy: None,
+        joiners: Vec::new(),
+        removed: Vec::new(),
+        welcome: None,
+        tree: None,
+        public_group: None,
+    };
+    let conversation = commit.conversation;
+    let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| {
+        // It was not checked, so it must not be recorded: only another epoch's can be a repeat.
+        match tx.conversation(conversation)? {
+            Some(there) if there.epoch != epoch => Ok::<_, Failure>(Some(tx.record_commit(repeat)?)),
+            _ => Ok(None),
+        }
+    });
+    match outcome.await? {
+        Some(CommitOutcome::Repeated(at)) => Ok(at),
+        Some(CommitOutcome::KeyReused) => Err(ErrorCode::KeyReused.into()),
+        Some(_) => Err(ErrorCode::EpochTaken.into()),
+        None => {
+            // The tree in memory was behind; the next try finds a fresh one.
+            node.groups.forget(session.tenant.id, conversation);
+            Err(ErrorCode::EpochTaken.into())
+        }
+    }
+}
+
+fn is_by_caller(session: &Session, checked: &CheckedCommit) -> bool {
+    let committer = match checked.committer {
+        Committer::Member(leaf) => leaf,
+        Committer::External { joiner, .. } => joiner,
+    };
+    committer.device == session.device && committer.user == session.user
+}
+
+async fn record(
+    node: &Node,
+    session: &Session,
+    before: &Membership,
+    mut tree: PublicTree,
+    checked: CheckedCommit,
+    commit: Arc<Commit>,
+) -> Result<RecordedAt, Failure> {
+    let (tenant, conversation) = (session.tenant.id, commit.conversation);
+    let added: Vec<DeviceId> = checked.added.iter().map(|leaf| leaf.device).collect();
+    let members: Vec<DeviceId> = checked.members.iter().map(|leaf| leaf.device).collect();
+    let mut new = new_commit(session, &checked, &commit);
+    // Applied before it is recorded, because joiners need the new tree in the same transaction. The tree is this task's
+    // alone, and is dropped unless the commit is recorded.
+    tree.apply(checked).map_err(Failure::internal)?;
+    new.tree = (!added.is_empty()).then(|| tree.tree_bytes()).transpose().map_err(Failure::internal)?;
+    new.public_group =
+        tree.epoch().is_multiple_of(SNAPSHOT_EVERY).then(|| tree.snapshot()).transpose().map_err(Failure::internal)?;
+    let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.record_commit(new)?)).await?;
+    match outcome {
+        CommitOutcome::Recorded { entry, generation } => {
+            let after = membership::membership(tree.group_id(), generation, tree.epoch(), members);
+            node.groups.keep(tenant, conversation, Arc::new(after));
+            node.groups.put_tree(tenant, conversation, tree);
+            Ok(tell(node, session, before, &added, conversation, entry, generation))
+        }
+        CommitOutcome::Repeated(at) => Ok(at),
+        CommitOutcome::EpochTaken { .. } => {
+            node.groups.forget(tenant, conversation);
+            Err(ErrorCode::EpochTaken.into())
+        }
+        CommitOutcome::KeyReused => Err(ErrorCode::KeyReused.into()),
+        CommitOutcome::NoConversation => Err(ErrorCode::Forbidden.into()),
+    }
+}
+
+fn new_commit(session: &Session, checked: &CheckedCommit, commit: &Commit) -> NewCommit {
+    let mut joiners: Vec<_> =
+        checked.added.iter().map(|leaf| Joiner { device: leaf.device, user: leaf.user, welcomed: true }).collect();
+    let mut removed: Vec<_> = checked.removed.iter().map(|leaf| leaf.device).collect();
+    if let Committer::External { joiner, replaces } = checked.committer {
+        joiners.push(Joiner { device: joiner.device, user: joiner.user, welcomed: false });
+        let replaced = replaces.map(|leaf| leaf.device).filter(|device| !removed.contains(device));
+        removed.extend(replaced);
+    }
+    let policy = checked.changes.iter().rev().find_map(|change| match change {
+        Change::Policy(policy) => Some(wire::encode(policy)),
+        _ => None,
+    });
+    NewCommit {
+        conversation: commit.conversation,
+        epoch: checked.epoch.saturating_sub(1),
+        sender: session.device,
+        message_id: commit.message_id,
+        commit: commit.commit.clone(),
+        at: clock::now(),
+        group_info: commit.group_info.clone(),
+        policy,
+        joiners,
+        removed,
+        welcome: commit.welcome.clone(),
+        tree: None,
+        public_group: None,
+    }
+}
+
+/// Those who were members get the entry, also who was removed by it; those who join get a Welcome to fetch.
+fn tell(
+    node: &Node,
+    session: &Session,
+    before: &Membership,
+    added: &[DeviceId],
+    conversation: ConversationId,
+    entry: Entry,
+    generation: u32,
+) -> RecordedAt {
+    let at = RecordedAt { seq: entry.seq, at: entry.at, generation };
+    let recorded = Bytes::from(frame::event(&Event::Recorded(Recorded { conversation, generation, entry })));
+    let waiting = Bytes::from(frame::event(&Event::WelcomeWaiting(WelcomeWaiting { conversation })));
+    let tenant = session.tenant.id;
+    let told = node.hub.fan_out(tenant, &before.devices, Some(session.device), &recorded)
+        + node.hub.fan_out(tenant, added, None, &waiting);
+    node.metrics.fanned_out(told);
+    at
+}

@@ -1,0 +1,59 @@
+//! `fetch_tree`: a ratchet tree, once for each joiner and not inside every Welcome.
+
+use super::membership;
+use crate::{
+    gateway::{failure::Failure, state::Session},
+    node::Node,
+};
+use store::Tx;
+use wire::{
+    ConversationId, DeviceId, ErrorCode, UserId,
+    request::{FetchTree, Tree},
+};
+
+/// What the store says to the request.
+enum Found {
+    Kept(Vec<u8>),
+    /// The device may have it, and it has to be made.
+    Current,
+    Nothing,
+}
+
+pub(crate) async fn handle(node: &Node, session: &Session, fetch: FetchTree) -> Result<Tree, Failure> {
+    let (device, user) = (session.device, session.user);
+    let (conversation, epoch) = (fetch.conversation, fetch.epoch);
+    match session.tenant.store.read(move |tx| find(tx, conversation, epoch, device, user)).await? {
+        Found::Kept(tree) => return Ok(Tree { tree }),
+        Found::Nothing => return Err(ErrorCode::Forbidden.into()),
+        Found::Current => {}
+    }
+    let tree = membership::tree(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
+    let bytes = (tree.epoch() == epoch).then(|| tree.tree_bytes());
+    node.groups.put_tree(session.tenant.id, conversation, tree);
+    match bytes {
+        Some(bytes) => Ok(Tree { tree: bytes.map_err(Failure::internal)? }),
+        // A commit came between; the caller asks for the new epoch.
+        None => Err(ErrorCode::StaleEpoch.into()),
+    }
+}
+
+fn find(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    epoch: u64,
+    device: DeviceId,
+    user: UserId,
+) -> Result<Found, Failure> {
+    let Some(there) = tx.conversation(conversation)? else { return Ok(Found::Nothing) };
+    let awaits = tx.awaits_tree(conversation, device, epoch)?;
+    // A device of a member's user needs the current tree to rejoin from outside.
+    let may_have_current = there.epoch == epoch && tx.is_user_in(conversation, user)?;
+    if !awaits && !may_have_current {
+        return Ok(Found::Nothing);
+    }
+    Ok(match tx.tree(conversation, epoch)? {
+        Some(tree) => Found::Kept(tree),
+        None if may_have_current => Found::Current,
+        None => Found::Nothing,
+    })
+}

@@ -1,0 +1,56 @@
+//! `login_start`: a person begins to prove a password. The guess is counted, durably, before it is answered, and whether
+//! anybody has the handle shows in nothing.
+
+use crate::{
+    clock,
+    gateway::{
+        failure::Failure,
+        state::{Guest, OpenLogin},
+    },
+    password::PasswordError,
+};
+use rules::{attempts::Verdict, handle::Handle};
+use store::{Actor, Tx, UserState};
+use wire::{
+    ErrorCode, Op, Refusal, UnixMillis, UserId,
+    request::{LoginChallenge, LoginStart},
+};
+use zeroize::Zeroizing;
+
+type Record = Option<(UserId, Zeroizing<Vec<u8>>)>;
+
+pub(crate) async fn handle(guest: &mut Guest, start: LoginStart) -> Result<LoginChallenge, Failure> {
+    let handle = super::handle(&start.handle)?;
+    let (now, asked) = (clock::now(), handle.clone());
+    let (verdict, record) = guest.tenant.store.write(move |tx| count(tx, now, &asked)).await?;
+    if let Verdict::Wait { ms } = verdict {
+        return Err(Refusal::retry_after(ErrorCode::RateLimited, u32::try_from(ms).unwrap_or(u32::MAX)).into());
+    }
+    let (user, record) = record.map_or((None, None), |(user, record)| (Some(user), Some(record)));
+    let answered = guest.tenant.passwords.login(&handle, record.as_ref().map(|record| record.as_slice()), &start.ke1);
+    match answered {
+        Ok((pending, ke2)) => {
+            guest.login = Some(OpenLogin { handle, user, pending });
+            Ok(LoginChallenge { ke2 })
+        }
+        Err(PasswordError::Protocol) => Err(ErrorCode::Malformed.into()),
+        Err(error) => Err(Failure::internal(error)),
+    }
+}
+
+/// Counts and records the guess, whatever comes of it: the transaction is kept even when the answer is to wait.
+fn count(tx: &mut Tx<'_>, now: UnixMillis, handle: &Handle) -> Result<(Verdict, Record), Failure> {
+    let verdict = tx.count_guess(handle.as_str(), now)?;
+    let user = tx.user_by_handle(handle.as_str())?.filter(|user| user.state == UserState::Active);
+    let record = match &user {
+        Some(user) => tx.opaque_record(user.user)?.map(|record| (user.user, record)),
+        None => None,
+    };
+    let outcome = match verdict {
+        Verdict::Allowed(_) => "ok",
+        Verdict::Wait { .. } => ErrorCode::RateLimited.as_str(),
+    };
+    let objects: Vec<_> = user.iter().map(|user| *user.user.as_bytes()).collect();
+    super::audit(tx, now, Actor::Anonymous, Op::LoginStart, outcome, &objects)?;
+    Ok((verdict, record))
+}

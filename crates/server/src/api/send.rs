@@ -1,0 +1,112 @@
+//! `send`: one sealed message into the log. The path that everything else makes room for: one decision in memory, one entry
+//! in the next batch of the store, and from its completion the answer and the event, encoded once for all.
+
+use super::membership;
+use crate::{
+    clock,
+    gateway::{
+        failure::Failure,
+        state::{Session, refuse},
+    },
+    groups::Membership,
+    metrics::Outcome,
+    node::Node,
+};
+use bytes::Bytes;
+use roster::payload::check_application;
+use rules::admit::{self, Situation};
+use std::sync::Arc;
+use store::{Append, NewEntry, Tx};
+use tokio::sync::OwnedSemaphorePermit;
+use wire::{
+    Entry, EntryKind, ErrorCode, Event, Op,
+    event::Recorded,
+    frame,
+    request::{RecordedAt, Send},
+};
+
+/// Begins; the answer comes when the entry is durable.
+pub(crate) async fn begin(
+    node: &Arc<Node>,
+    session: &Arc<Session>,
+    permit: OwnedSemaphorePermit,
+    id: u32,
+    send: Send,
+) -> Result<(), Failure> {
+    let membership = membership::of(node, session, send.conversation).await?.ok_or(ErrorCode::Forbidden)?;
+    let stale = match decide(session, &membership, &send) {
+        Ok(()) => false,
+        // It may be a repeat of what was accepted in an earlier epoch, which only the store knows.
+        Err(ErrorCode::StaleEpoch) => true,
+        Err(code) => return Err(code.into()),
+    };
+    let new = NewEntry {
+        conversation: send.conversation,
+        epoch: send.epoch,
+        kind: EntryKind::Application,
+        sender: session.device,
+        message_id: send.message_id,
+        payload: send.payload,
+        at: clock::now(),
+    };
+    let completion = Completion { node: Arc::clone(node), session: Arc::clone(session), membership, id };
+    let conversation = send.conversation;
+    session.tenant.store.submit(
+        move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.append_entry(new)?),
+        move |appended| {
+            match appended {
+                Ok(Append::Recorded { entry, generation }) => completion.recorded(conversation, entry, generation),
+                Ok(Append::Repeated(at)) => completion.answer(&at),
+                Ok(Append::StaleEpoch { .. }) => {
+                    if !stale {
+                        completion.node.groups.forget(completion.session.tenant.id, conversation);
+                    }
+                    completion.refuse(ErrorCode::StaleEpoch.into());
+                }
+                Ok(Append::KeyReused) => completion.refuse(ErrorCode::KeyReused.into()),
+                Ok(Append::NoConversation) => completion.refuse(ErrorCode::Forbidden.into()),
+                Err(failure) => completion.refuse(failure),
+            }
+            drop(permit);
+        },
+    );
+    Ok(())
+}
+
+/// Whether the message may be recorded, as far as it shows on its outside.
+fn decide(session: &Session, membership: &Membership, send: &Send) -> Result<(), ErrorCode> {
+    let situation = Situation { member: membership.has(session.device), epoch: membership.epoch };
+    admit::send(situation, send.epoch, send.payload.len())?;
+    let facts = check_application(&send.payload).map_err(|_| ErrorCode::Malformed)?;
+    let agrees =
+        facts.group_id == membership.group_id && facts.epoch == send.epoch && facts.aad.message_id == send.message_id;
+    if agrees { Ok(()) } else { Err(ErrorCode::Malformed) }
+}
+
+/// What is to be done when the entry is durable. It runs on the store's thread, so it only encodes and queues.
+struct Completion {
+    node: Arc<Node>,
+    session: Arc<Session>,
+    membership: Arc<Membership>,
+    id: u32,
+}
+
+impl Completion {
+    fn recorded(&self, conversation: wire::ConversationId, entry: Entry, generation: u32) {
+        self.answer(&RecordedAt { seq: entry.seq, at: entry.at, generation });
+        let event = Event::Recorded(Recorded { conversation, generation, entry });
+        let frame = Bytes::from(frame::event(&event));
+        let queued =
+            self.node.hub.fan_out(self.session.tenant.id, &self.membership.devices, Some(self.session.device), &frame);
+        self.node.metrics.fanned_out(queued);
+    }
+
+    fn answer(&self, at: &RecordedAt) {
+        self.node.metrics.request(Op::Send, Outcome::Answered);
+        self.session.queue.push(frame::answer(self.id, at).into());
+    }
+
+    fn refuse(&self, failure: Failure) {
+        refuse(&self.node, &self.session.queue, Op::Send, self.id, failure);
+    }
+}

@@ -1,0 +1,99 @@
+//! `mifengd init`
+
+use crate::{clock, config, files, passphrase, tls};
+use anyhow::{Context, bail};
+use clap::Args;
+use keyring::RootKey;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A file whose first line is the passphrase for the root key. Without it MIFENG_ROOT_PASSPHRASE is taken, or it is
+    /// asked for.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// The names and addresses by which devices will know the server, separated by commas. The first stands in invites.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "localhost,127.0.0.1,::1")]
+    host: Vec<String>,
+}
+
+pub(super) fn run(data: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config_file = data.join(config::FILE_NAME);
+    if config_file.exists() {
+        bail!("{} exists: this data directory was made before and is left as it is", config_file.display());
+    }
+    let host = arguments.host.first().context("--host needs at least one name")?;
+    if !arguments.host.iter().all(|host| is_host(host)) {
+        bail!("--host takes names and addresses without a port, separated by commas");
+    }
+    let passphrase = passphrase::obtain(arguments.passphrase_file.as_deref(), true)?;
+    files::create_private_dir(data).with_context(|| format!("cannot make {}", data.display()))?;
+    RootKey::create(&data.join(crate::ROOT_KEY_FILE), &passphrase).context("cannot make the root key")?;
+    for plane in tls::Plane::ALL {
+        tls::issue::plane(data, plane, &arguments.host, clock::now())
+            .with_context(|| format!("cannot make the certificates for {}", plane.as_str()))?;
+    }
+    // Last, because its presence says that the directory is whole.
+    files::write_private(&config_file, configuration(host, arguments.passphrase_file.as_deref()).as_bytes())?;
+    report(data, &arguments.host);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The template with this installation's name.
+fn configuration(host: &str, passphrase_file: Option<&Path>) -> String {
+    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let text = config::TEMPLATE.replace("host = \"localhost\"", &format!("host = {}", toml::Value::String(bracketed)));
+    match passphrase_file.and_then(|path| std::path::absolute(path).ok()) {
+        Some(path) => {
+            let value = toml::Value::String(path.display().to_string());
+            text.replace("# passphrase_file = \"/etc/mifeng/passphrase\"", &format!("passphrase_file = {value}"))
+        }
+        None => text,
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    host.parse::<std::net::IpAddr>().is_ok() || (!host.is_empty() && host.bytes().all(plain))
+}
+
+fn report(data: &Path, hosts: &[String]) {
+    let dir = data.display();
+    println!("Made in {dir}:");
+    println!("  {:22} configuration, every key explained", config::FILE_NAME);
+    println!("  {:22} root key, sealed by the passphrase: back it up, apart from the data", crate::ROOT_KEY_FILE);
+    println!("  {:22} certificates for {}", "tls/clients", hosts.join(", "));
+    println!("  {:22} certificates for `mifengd tenant` and `mifengd invite`", "tls/admin");
+    println!("  {:22} certificates for metrics", "tls/internal");
+    println!("Without the passphrase nothing here can be opened again.");
+    println!();
+    println!("Next:");
+    println!("  mifengd serve --data {dir}");
+    println!("  mifengd tenant create --data {dir} acme");
+    println!("  mifengd invite create --data {dir} --tenant acme");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, environment::Overrides, parse};
+
+    #[test]
+    fn what_init_writes_can_be_read() {
+        let text = configuration("::1", Some(Path::new("/etc/pass \"word\"")));
+        let config = parse(Path::new("x"), &text, &Overrides::default()).unwrap();
+        let mut expected = Config::default();
+        expected.clients.host = "[::1]".into();
+        expected.root.passphrase_file = Some("/etc/pass \"word\"".into());
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn odd_hosts_are_refused() {
+        assert!(["localhost", "chat.example.org", "10.0.0.1", "::1"].iter().all(|host| is_host(host)));
+        assert!(["", "a b", "host:7443", "https://x", "a/b", "ü"].iter().all(|host| !is_host(host)));
+    }
+}

@@ -1,0 +1,112 @@
+//! From an operation's number to its file in `api`. The match is exhaustive: an operation without a handler does not compile.
+
+use super::{
+    failure::Failure,
+    state::{Connection, Guest, Session, State},
+};
+use crate::api;
+use std::{future::Future, sync::Arc};
+use wire::{ErrorCode, Op, Operation, frame};
+
+/// An encoded answer, or why there is none.
+type Answer = Result<Vec<u8>, Failure>;
+
+/// Acts. `None` means that the answer comes later, from the store's completion.
+pub(super) async fn run(connection: &mut Connection, op: Op, id: u32, body: &[u8]) -> Option<Answer> {
+    match op {
+        Op::Send => later(send(connection, id, body).await),
+        Op::Hello | Op::JoinStart | Op::JoinFinish | Op::Authenticate | Op::LoginStart | Op::LoginFinish => {
+            Some(session(connection, op, id, body).await)
+        }
+        _ => Some(device(connection, op, id, body).await),
+    }
+}
+
+fn later(begun: Result<(), Failure>) -> Option<Answer> {
+    begun.err().map(Err)
+}
+
+/// Operations that change what the connection is.
+async fn session(connection: &mut Connection, op: Op, id: u32, body: &[u8]) -> Answer {
+    let node = Arc::clone(&connection.node);
+    let answer = match op {
+        Op::Hello => {
+            let (greeting, guest) = api::hello::handle(&node, params(body)?).await?;
+            connection.state = State::Guest(guest);
+            frame::answer(id, &greeting)
+        }
+        Op::JoinStart => frame::answer(id, &api::join_start::handle(guest(connection)?, params(body)?).await?),
+        Op::JoinFinish => frame::answer(id, &api::join_finish::handle(guest(connection)?, params(body)?).await?),
+        Op::Authenticate => {
+            let queue = connection.queue();
+            let (answer, session) = api::authenticate::handle(&node, guest(connection)?, queue, params(body)?).await?;
+            connection.peer.allowance.lift();
+            connection.state = State::Device(session);
+            frame::answer(id, &answer)
+        }
+        Op::LoginStart => frame::answer(id, &api::login_start::handle(guest(connection)?, params(body)?).await?),
+        Op::LoginFinish => {
+            let answer = api::login_finish::handle(guest(connection)?, params(body)?).await?;
+            connection.state = State::Person;
+            frame::answer(id, &answer)
+        }
+        _ => return Err(ErrorCode::UnknownOperation.into()),
+    };
+    Ok(answer)
+}
+
+/// Operations of a device.
+async fn device(connection: &Connection, op: Op, id: u32, body: &[u8]) -> Answer {
+    let (node, session) = (&connection.node, of_device(connection)?);
+    match op {
+        Op::PublishKeyPackages => act(id, body, |p| api::publish_key_packages::handle(session, p)).await,
+        Op::ClaimKeyPackages => act(id, body, |p| api::claim_key_packages::handle(session, p)).await,
+        Op::FindUser => act(id, body, |p| api::find_user::handle(session, p)).await,
+        Op::FetchChain => act(id, body, |p| api::fetch_chain::handle(session, p)).await,
+        Op::CreateConversation => act(id, body, |p| api::create_conversation::handle(node, session, p)).await,
+        Op::Commit => act(id, body, |p| api::commit::handle(node, session, p)).await,
+        Op::Fetch => act(id, body, |p| api::fetch::handle(session, p)).await,
+        Op::Acknowledge => act(id, body, |p| api::acknowledge::handle(session, p)).await,
+        Op::Sync => act(id, body, |p| api::sync::handle(session, p)).await,
+        Op::FetchWelcomes => act(id, body, |p| api::fetch_welcomes::handle(session, p)).await,
+        Op::AcceptWelcome => act(id, body, |p| api::accept_welcome::handle(session, p)).await,
+        Op::FetchTree => act(id, body, |p| api::fetch_tree::handle(node, session, p)).await,
+        Op::FetchGroupInfo => act(id, body, |p| api::fetch_group_info::handle(session, p)).await,
+        Op::Whisper => act(id, body, |p| api::whisper::handle(node, session, p)).await,
+        Op::Send | Op::Hello | Op::JoinStart | Op::JoinFinish | Op::Authenticate | Op::LoginStart | Op::LoginFinish => {
+            Err(ErrorCode::UnknownOperation.into())
+        }
+    }
+}
+
+async fn send(connection: &Connection, id: u32, body: &[u8]) -> Result<(), Failure> {
+    // Waiting here stops reading: whoever sends faster than the storage takes is slowed down by TCP.
+    let permit = Arc::clone(&connection.in_flight).acquire_owned().await.map_err(Failure::internal)?;
+    api::send::begin(&connection.node, of_device(connection)?, permit, id, params(body)?).await
+}
+
+async fn act<O, F>(id: u32, body: &[u8], handle: impl FnOnce(O) -> F) -> Answer
+where
+    O: Operation,
+    F: Future<Output = Result<O::Answer, Failure>>,
+{
+    Ok(frame::answer(id, &handle(params(body)?).await?))
+}
+
+fn params<O: Operation>(body: &[u8]) -> Result<O, Failure> {
+    wire::decode(body).map_err(|_| ErrorCode::Malformed.into())
+}
+
+fn guest(connection: &mut Connection) -> Result<&mut Guest, Failure> {
+    match &mut connection.state {
+        State::Guest(guest) => Ok(guest),
+        _ => Err(ErrorCode::Unauthenticated.into()),
+    }
+}
+
+fn of_device(connection: &Connection) -> Result<&Arc<Session>, Failure> {
+    match &connection.state {
+        State::Device(session) => Ok(session),
+        _ => Err(ErrorCode::Unauthenticated.into()),
+    }
+}

@@ -1,0 +1,135 @@
+//! Which devices are online here, and their queues. One connection per device: a newer one takes the older one's place.
+
+use crate::gateway::queue::{Closed, Queue};
+use bytes::Bytes;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+use wire::{DeviceId, Event, TenantId};
+
+/// Every queue of an authenticated device.
+#[derive(Default)]
+pub struct Hub {
+    online: RwLock<HashMap<(TenantId, DeviceId), Arc<Queue>>>,
+}
+
+impl Hub {
+    /// A device has authenticated. An older connection of it is closed.
+    pub fn connect(&self, tenant: TenantId, device: DeviceId, queue: Arc<Queue>) {
+        if let Some(older) = self.write().insert((tenant, device), queue) {
+            older.close(Closed::Displaced);
+        }
+    }
+
+    /// A connection has ended; a newer one of the same device stays.
+    pub fn disconnect(&self, tenant: TenantId, device: DeviceId, queue: &Arc<Queue>) {
+        let mut online = self.write();
+        if online.get(&(tenant, device)).is_some_and(|current| Arc::ptr_eq(current, queue)) {
+            online.remove(&(tenant, device));
+        }
+    }
+
+    /// Ends a device's connection.
+    pub fn close(&self, tenant: TenantId, device: DeviceId, reason: Closed) {
+        if let Some(queue) = self.write().remove(&(tenant, device)) {
+            queue.close(reason);
+        }
+    }
+
+    /// Ends every connection of a tenant.
+    pub fn close_tenant(&self, tenant: TenantId, reason: Closed) {
+        self.write().retain(|key, queue| {
+            if key.0 == tenant {
+                queue.close(reason);
+            }
+            key.0 != tenant
+        });
+    }
+
+    /// Queues the same bytes for each of the devices that is online, except for one. Returns for how many.
+    pub fn fan_out<'d>(
+        &self,
+        tenant: TenantId,
+        devices: impl IntoIterator<Item = &'d DeviceId>,
+        except: Option<DeviceId>,
+        frame: &Bytes,
+    ) -> usize {
+        let online = self.read();
+        let mut queued = 0;
+        for device in devices {
+            if except != Some(*device)
+                && let Some(queue) = online.get(&(tenant, *device))
+            {
+                queue.push(frame.clone());
+                queued += 1;
+            }
+        }
+        queued
+    }
+
+    /// How many devices are online.
+    pub fn online(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Tells every device that the server stops, and ends its connection after what waits for it was written.
+    pub fn drain(&self) {
+        let frame = Bytes::from(wire::frame::event(&Event::Draining));
+        for queue in self.write().drain().map(|(_, queue)| queue) {
+            queue.push(frame.clone());
+            queue.close(Closed::Draining);
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<(TenantId, DeviceId), Arc<Queue>>> {
+        self.online.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<(TenantId, DeviceId), Arc<Queue>>> {
+        self.online.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::queue::Waiting;
+
+    fn device(byte: u8) -> DeviceId {
+        DeviceId::from_bytes([byte; 16])
+    }
+
+    fn waits(queue: &Queue) -> usize {
+        match queue.take() {
+            Some(Waiting::Frames(frames)) => frames.len(),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn b15_an_event_stays_in_its_tenant_and_away_from_its_sender() {
+        let hub = Hub::default();
+        let (ours, theirs) = (TenantId::from_bytes([1; 16]), TenantId::from_bytes([2; 16]));
+        let [a, b, c] = [(); 3].map(|()| Arc::new(Queue::new(9, 99)));
+        hub.connect(ours, device(1), Arc::clone(&a));
+        hub.connect(ours, device(2), Arc::clone(&b));
+        hub.connect(theirs, device(2), Arc::clone(&c));
+        hub.fan_out(ours, &[device(1), device(2), device(3)], Some(device(1)), &Bytes::from_static(b"x"));
+        assert_eq!([waits(&a), waits(&b), waits(&c)], [0, 1, 0]);
+    }
+
+    #[test]
+    fn a_newer_connection_displaces_the_older_and_survives_its_end() {
+        let hub = Hub::default();
+        let tenant = TenantId::from_bytes([1; 16]);
+        let [old, new] = [(); 2].map(|()| Arc::new(Queue::new(9, 99)));
+        hub.connect(tenant, device(1), Arc::clone(&old));
+        hub.connect(tenant, device(1), Arc::clone(&new));
+        assert_eq!(old.closed(), Some(Closed::Displaced));
+        hub.disconnect(tenant, device(1), &old);
+        assert_eq!(hub.online(), 1);
+        hub.disconnect(tenant, device(1), &new);
+        assert_eq!(hub.online(), 0);
+    }
+}

@@ -1,0 +1,13 @@
+//! What the server does by itself. Each job may run on one node at a time; with several nodes each will hold a fencing
+//! epoch that the database checks.
+
+mod prune;
+
+use crate::node::Node;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Begins all jobs; they end when `stopped` turns true.
+pub fn start(node: &Arc<Node>, stopped: watch::Receiver<bool>) {
+    tokio::spawn(prune::run(Arc::clone(node), stopped));
+}

@@ -1,0 +1,116 @@
+//! What a running server is made of, shared by everything that serves.
+
+use crate::{config::Config, groups::Groups, hub::Hub, listen::Caps, metrics::Metrics, rates::Rates, tenants::Tenants};
+use anyhow::Context;
+use keyring::RootKey;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use store::{Database, Settings};
+use tokio::sync::watch;
+
+/// One server.
+pub struct Node {
+    /// The data directory.
+    pub data: PathBuf,
+    /// As the operator set it.
+    pub config: Config,
+    /// The truth.
+    pub database: Database,
+    /// The tenants that are in use.
+    pub tenants: Tenants,
+    /// Who is online.
+    pub hub: Hub,
+    /// Who belongs to which conversation.
+    pub groups: Groups,
+    /// Who asks for how much.
+    pub rates: Rates,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Who may connect.
+    pub caps: Arc<Caps>,
+    /// The connections that are being served.
+    pub connections: Connections,
+    draining: watch::Sender<bool>,
+}
+
+impl Node {
+    /// Opens the database of a data directory.
+    ///
+    /// # Errors
+    /// When the database is missing pieces, locked, damaged or of a later version.
+    pub async fn open(data: &Path, config: Config, root: RootKey, caps: Arc<Caps>) -> anyhow::Result<Arc<Self>> {
+        let database = Database::open(&data.join(crate::DATABASE_FOLDER), root, Settings::default())
+            .context("cannot open the database")?;
+        let tenants = Tenants::new(database.clone());
+        let node = Self {
+            data: data.into(),
+            tenants,
+            hub: Hub::default(),
+            groups: Groups::new(config.limits.cached_conversations),
+            rates: Rates::new(&config.limits),
+            metrics: Arc::new(Metrics::new()),
+            caps,
+            connections: Connections::default(),
+            draining: watch::Sender::new(false),
+            database,
+            config,
+        };
+        Ok(Arc::new(node))
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Waits until the server is about to stop.
+    pub async fn until_draining(&self) {
+        // The sender lives in `self`, so that the channel cannot close meanwhile.
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
+    }
+
+    /// Takes no new requests and tells every device.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+        self.hub.drain();
+    }
+}
+
+/// Counts connections, so that a stop can wait for them.
+pub struct Connections(watch::Sender<usize>);
+
+/// One connection; dropping it counts it out.
+pub struct Alive(watch::Sender<usize>);
+
+impl Connections {
+    /// Counts one more.
+    pub fn token(&self) -> Alive {
+        self.0.send_modify(|open| *open += 1);
+        Alive(self.0.clone())
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        *self.0.borrow()
+    }
+
+    /// Waits for the last to go.
+    pub async fn all_gone(&self) {
+        // The sender lives in `self`, so that the channel cannot close meanwhile.
+        let _ = self.0.subscribe().wait_for(|open| *open == 0).await;
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open = open.saturating_sub(1));
+    }
+}
