@@ -71,12 +71,13 @@ impl Group {
         let open = |bytes: &Vec<u8>| key_package::open(bytes, now, self.suite).map(|(package, _)| package);
         let added = proposed.add.iter().map(open).collect::<Result<Vec<KeyPackage>, _>>()?;
         let removed = proposed.remove.iter().map(|identity| self.index(identity)).collect::<Result<Vec<_>, _>>()?;
-        let provider = device.provider();
-        let output = self.stage(device, &provider, added, removed, proposed.policy.as_ref(), aad)?;
-        let pending = self.mls.pending_commit().ok_or(Error::NoCommitPending)?;
-        let reading = reading::read(self.mls.public_group(), &Sender::Member(self.mls.own_leaf_index()), pending)?;
-        reading::judge(&self.policy, self.mls.public_group(), &reading, vouch, Strictness::Recording)?;
-        Ok(Changed { output, writes: provider.finish(), group: Some(self) })
+        device.change(|provider| {
+            let output = self.stage(device, provider, added, removed, proposed.policy.as_ref(), aad)?;
+            let pending = self.mls.pending_commit().ok_or(Error::NoCommitPending)?;
+            let reading = reading::read(self.mls.public_group(), &Sender::Member(self.mls.own_leaf_index()), pending)?;
+            reading::judge(&self.policy, self.mls.public_group(), &reading, vouch, Strictness::Recording)?;
+            Ok((output, Some(self)))
+        })
     }
 
     fn stage(

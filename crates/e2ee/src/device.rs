@@ -1,6 +1,7 @@
 //! Who acts, and with which stored state.
 
 use crate::entries::{Entries, WriteSet};
+use crate::group::{Changed, Group};
 use crate::storage::Storage;
 use crate::{Error, config};
 use openmls::prelude::{CredentialWithKey, KeyPackage, KeyPackageRef, MlsMessageOut, OpenMlsProvider, SignatureScheme};
@@ -59,7 +60,6 @@ impl<'a> Device<'a> {
     /// # Errors
     /// [`Error::Storage`], or a failure of the library that has no known cause.
     pub fn key_package(&self, suite: Suite, usage: KeyPackageUse, now: UnixMillis) -> Result<NewKeyPackage, Error> {
-        let provider = self.provider();
         let builder = KeyPackage::builder()
             .key_package_lifetime(config::lifetime(now))
             .leaf_node_capabilities(reading::capabilities());
@@ -67,11 +67,13 @@ impl<'a> Device<'a> {
             KeyPackageUse::Once => builder,
             KeyPackageUse::LastResort => builder.mark_as_last_resort(),
         };
-        let bundle =
-            builder.build(suite.ciphersuite(), &provider, &self.signer(), self.credential()).map_err(Error::invalid)?;
+        let build = |provider: &Provider<'_>| {
+            builder.build(suite.ciphersuite(), provider, &self.signer(), self.credential()).map_err(Error::invalid)
+        };
+        let (bundle, writes) = self.run(build)?;
         let reference = bundle.key_package().hash_ref(&self.crypto).map_err(Error::invalid)?.as_slice().to_vec();
         let message = MlsMessageOut::from(bundle.into_key_package());
-        Ok(NewKeyPackage { bytes: bytes(&message)?, reference, writes: provider.finish() })
+        Ok(NewKeyPackage { bytes: bytes(&message)?, reference, writes })
     }
 
     /// Deletes the private keys of a key package that will not be used any more: replaced, or past its lifetime.
@@ -79,16 +81,34 @@ impl<'a> Device<'a> {
     /// # Errors
     /// [`Refused::Malformed`] when it is not a hash reference.
     pub fn forget_key_package(&self, reference: &[u8]) -> Result<WriteSet, Error> {
-        let provider = self.provider();
         let mut encoded = Vec::new();
         tls_codec::VLBytes::from(reference).tls_serialize(&mut encoded).map_err(|_| Refused::Malformed)?;
         let reference = KeyPackageRef::tls_deserialize_exact_bytes(&encoded).map_err(|_| Refused::Malformed)?;
-        provider.storage().delete_key_package(&reference)?;
-        Ok(provider.finish())
+        let delete = |provider: &Provider<'_>| Ok(provider.storage().delete_key_package(&reference)?);
+        self.run(delete).map(|((), writes)| writes)
     }
 
-    pub(crate) fn provider(&self) -> Provider<'_> {
-        Provider { crypto: &self.crypto, storage: Storage::new(self.entries) }
+    /// Runs one operation. If the storage failed in it, that is the error, whatever OpenMLS made of it.
+    pub(crate) fn run<T>(
+        &self,
+        operation: impl FnOnce(&Provider<'_>) -> Result<T, Error>,
+    ) -> Result<(T, WriteSet), Error> {
+        let provider = Provider { crypto: &self.crypto, storage: Storage::new(self.entries) };
+        let outcome = operation(&provider);
+        let writes = provider.storage.finish()?;
+        outcome.map(|output| (output, writes))
+    }
+
+    /// Runs an operation that changes a group.
+    pub(crate) fn change<T>(
+        &self,
+        operation: impl FnOnce(&Provider<'_>) -> Result<(T, Option<Group>), Error>,
+    ) -> Result<Changed<T>, Error> {
+        self.run(operation).map(|((output, group), writes)| Changed { output, writes, group })
+    }
+
+    pub(crate) const fn crypto(&self) -> &RustCrypto {
+        &self.crypto
     }
 
     pub(crate) const fn signer(&self) -> LeafSigner<'_> {
@@ -128,13 +148,6 @@ impl Signer for LeafSigner<'_> {
 pub(crate) struct Provider<'a> {
     crypto: &'a RustCrypto,
     storage: Storage<'a>,
-}
-
-impl Provider<'_> {
-    /// Ends the operation: what it wrote.
-    pub(crate) fn finish(self) -> WriteSet {
-        self.storage.into_writes()
-    }
 }
 
 impl<'a> OpenMlsProvider for Provider<'a> {

@@ -1,6 +1,7 @@
 //! Why an operation did not happen.
 
 use crate::StorageFailure;
+use crate::storage::Failed;
 use openmls::framing::errors::{MessageDecryptionError, SecretTreeError};
 use openmls::prelude::{MlsGroupStateError, ProcessMessageError, StageCommitError, ValidationError};
 use roster::Refused;
@@ -85,13 +86,20 @@ impl From<Refused> for Error {
     }
 }
 
+impl From<Failed> for Error {
+    /// The operation's end puts what happened in its place.
+    fn from(Failed: Failed) -> Self {
+        Self::Storage(StorageFailure::Damaged)
+    }
+}
+
 impl Error {
     pub(crate) fn invalid(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Refused(Refused::invalid(cause))
     }
 
     /// What OpenMLS says about a message, told apart as far as the client acts on it.
-    pub(crate) fn processing(error: ProcessMessageError<StorageFailure>) -> Self {
+    pub(crate) fn processing(error: ProcessMessageError<Failed>) -> Self {
         match error {
             ProcessMessageError::StorageError(failure) => failure.into(),
             ProcessMessageError::GroupStateError(MlsGroupStateError::UseAfterEviction) => Self::NotMember,

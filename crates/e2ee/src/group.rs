@@ -4,7 +4,9 @@ use crate::commit::Committed;
 use crate::device::{Device, bytes};
 use crate::entries::WriteSet;
 use crate::{Error, Refused};
-use openmls::prelude::{GroupId as MlsGroupId, LeafNodeIndex, MlsGroup, MlsGroupStateError, OpenMlsProvider};
+use openmls::prelude::{
+    CreateMessageError, GroupId as MlsGroupId, LeafNodeIndex, MlsGroup, MlsGroupStateError, OpenMlsProvider,
+};
 use roster::reading::{self, LeafView, Suite};
 use std::fmt;
 use trust::registry::EPHEMERAL_EXPORTER;
@@ -39,8 +41,7 @@ impl Group {
     /// # Errors
     /// [`Error::Storage`].
     pub fn load(device: &Device<'_>, id: GroupId) -> Result<Option<Self>, Error> {
-        let provider = device.provider();
-        let loaded = MlsGroup::load(provider.storage(), &mls_id(id))?;
+        let (loaded, _) = device.run(|provider| Ok(MlsGroup::load(provider.storage(), &mls_id(id))?))?;
         loaded.map(Self::of).transpose()
     }
 
@@ -55,19 +56,19 @@ impl Group {
         if plaintext.len() > limits::PAYLOAD_MAX_BYTES {
             return Err(Error::TooLarge);
         }
-        let provider = device.provider();
-        self.mls.set_aad(wire::encode(aad));
-        let message = self.mls.create_message(&provider, &device.signer(), plaintext).map_err(|cause| match cause {
-            openmls::prelude::CreateMessageError::GroupStateError(MlsGroupStateError::UseAfterEviction) => {
-                Error::NotMember
+        device.change(|provider| {
+            self.mls.set_aad(wire::encode(aad));
+            let message =
+                self.mls.create_message(provider, &device.signer(), plaintext).map_err(|cause| match cause {
+                    CreateMessageError::GroupStateError(MlsGroupStateError::UseAfterEviction) => Error::NotMember,
+                    cause => Error::invalid(cause),
+                })?;
+            let payload = bytes(&message)?;
+            if payload.len() > limits::PAYLOAD_MAX_BYTES {
+                return Err(Error::TooLarge);
             }
-            cause => Error::invalid(cause),
-        })?;
-        let payload = bytes(&message)?;
-        if payload.len() > limits::PAYLOAD_MAX_BYTES {
-            return Err(Error::TooLarge);
-        }
-        Ok(Changed { output: payload, writes: provider.finish(), group: Some(self) })
+            Ok((payload, Some(self)))
+        })
     }
 
     /// The commit of this device that waits was recorded: begins its epoch. Processing the commit's own log entry with
@@ -76,9 +77,7 @@ impl Group {
     /// # Errors
     /// [`Error::NoCommitPending`], [`Error::Storage`].
     pub fn merge_pending(self, device: &Device<'_>) -> Result<Changed<Committed>, Error> {
-        let provider = device.provider();
-        let (output, group) = self.merge_own(&provider)?;
-        Ok(Changed { output, writes: provider.finish(), group: Some(group) })
+        device.change(|provider| self.merge_own(provider).map(|(committed, group)| (committed, Some(group))))
     }
 
     /// The commit of this device that waits was refused, or lost the epoch to another: forgets it. Without one, nothing
@@ -87,9 +86,10 @@ impl Group {
     /// # Errors
     /// [`Error::Storage`].
     pub fn discard_pending(mut self, device: &Device<'_>) -> Result<Changed<()>, Error> {
-        let provider = device.provider();
-        self.mls.clear_pending_commit(provider.storage())?;
-        Ok(Changed { output: (), writes: provider.finish(), group: Some(self) })
+        device.change(|provider| {
+            self.mls.clear_pending_commit(provider.storage())?;
+            Ok(((), Some(self)))
+        })
     }
 
     /// Deletes everything that is stored of the group: this device has left it for good.
@@ -97,9 +97,7 @@ impl Group {
     /// # Errors
     /// [`Error::Storage`].
     pub fn forget(mut self, device: &Device<'_>) -> Result<WriteSet, Error> {
-        let provider = device.provider();
-        self.mls.delete(provider.storage())?;
-        Ok(provider.finish())
+        device.run(|provider| Ok(self.mls.delete(provider.storage())?)).map(|((), writes)| writes)
     }
 
     /// The group's id.
@@ -145,8 +143,7 @@ impl Group {
     /// # Errors
     /// A failure of the library that has no known cause.
     pub fn ephemeral_key(&self, device: &Device<'_>) -> Result<Zeroizing<[u8; 32]>, Error> {
-        let provider = device.provider();
-        let secret = self.mls.export_secret(provider.crypto(), EPHEMERAL_EXPORTER, &[], 32).map_err(Error::invalid)?;
+        let secret = self.mls.export_secret(device.crypto(), EPHEMERAL_EXPORTER, &[], 32).map_err(Error::invalid)?;
         let secret = Zeroizing::new(secret);
         secret.as_slice().try_into().map(Zeroizing::new).map_err(|_| Error::Refused(Refused::Malformed))
     }

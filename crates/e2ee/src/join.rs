@@ -2,11 +2,12 @@
 
 use crate::device::{Device, Provider, bytes};
 use crate::group::{Changed, Group, mls_id};
+use crate::storage::Failed;
 use crate::{Error, Refused, config};
 use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{
-    JoinBuilder, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, OpenMlsProvider, ProcessedWelcome,
-    PublicGroup, RatchetTreeIn, Welcome, WelcomeError,
+    CommitMessageBundle, JoinBuilder, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, OpenMlsProvider,
+    ProcessedWelcome, PublicGroup, RatchetTreeIn, Welcome, WelcomeError,
 };
 use roster::Vouch;
 use roster::reading::{self, LeafView, Strictness, Suite};
@@ -47,7 +48,8 @@ pub struct Joined {
     pub gone: Vec<LeafIdentity>,
 }
 
-/// An external commit, already merged: it is to be sent, and the group is to be joined anew if it is refused.
+/// An external commit, already merged: the group stands in the epoch that it begins. It is to be sent, and until it is
+/// recorded no log entry may be opened; if it is refused, the group is joined anew from what the server has then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejoined {
     /// `MLSMessage` holding a `PublicMessage` commit.
@@ -70,29 +72,29 @@ impl Device<'_> {
         policy: &GroupPolicy,
         now: UnixMillis,
     ) -> Result<Changed<Created>, Error> {
-        let provider = self.provider();
-        if MlsGroup::load(provider.storage(), &mls_id(id))?.is_some() {
-            return Err(Error::AlreadyMember);
-        }
-        let join = config::join();
-        let mls = MlsGroup::builder()
-            .with_group_id(mls_id(id))
-            .ciphersuite(suite.ciphersuite())
-            .with_wire_format_policy(join.wire_format_policy())
-            .padding_size(config::PADDING_BYTES)
-            .max_past_epochs(0)
-            .number_of_resumption_psks(0)
-            .use_ratchet_tree_extension(false)
-            .sender_ratchet_configuration(config::ratchets())
-            .lifetime(config::lifetime(now))
-            .with_capabilities(reading::capabilities())
-            .with_group_context_extensions(reading::extensions(policy)?)
-            .build(&provider, &self.signer(), self.credential())
-            .map_err(Error::invalid)?;
-        let group_info = mls.export_group_info(provider.crypto(), &self.signer(), false).map_err(Error::invalid)?;
-        let group = Group::of(mls)?;
-        let output = Created { group_info: bytes(&group_info)?, tree: group.tree()? };
-        Ok(Changed { output, writes: provider.finish(), group: Some(group) })
+        let (join, extensions) = (config::join(), reading::extensions(policy)?);
+        self.change(|provider| {
+            if MlsGroup::load(provider.storage(), &mls_id(id))?.is_some() {
+                return Err(Error::AlreadyMember);
+            }
+            let mls = MlsGroup::builder()
+                .with_group_id(mls_id(id))
+                .ciphersuite(suite.ciphersuite())
+                .with_wire_format_policy(join.wire_format_policy())
+                .padding_size(config::PADDING_BYTES)
+                .max_past_epochs(0)
+                .number_of_resumption_psks(0)
+                .use_ratchet_tree_extension(false)
+                .sender_ratchet_configuration(config::ratchets())
+                .lifetime(config::lifetime(now))
+                .with_capabilities(reading::capabilities())
+                .with_group_context_extensions(extensions)
+                .build(provider, &self.signer(), self.credential())
+                .map_err(Error::invalid)?;
+            let group_info = mls.export_group_info(self.crypto(), &self.signer(), false).map_err(Error::invalid)?;
+            let group = Group::of(mls)?;
+            Ok((Created { group_info: bytes(&group_info)?, tree: group.tree()? }, Some(group)))
+        })
     }
 
     /// Joins by a Welcome. Checked are: the suite, the tree's hash and signatures, that tenant, conversation and epoch are
@@ -109,22 +111,21 @@ impl Device<'_> {
         };
         Suite::of(welcome.ciphersuite())?;
         let tree = ratchet_tree(invitation.tree)?;
-        let provider = self.provider();
-        let processed = process_welcome(&provider, welcome)?;
-        let id = reading::group_id(processed.unverified_group_info().group_id())?;
-        let epoch = processed.unverified_group_info().epoch().as_u64();
-        self.drop_older(&provider, id, epoch)?;
-        let staged = JoinBuilder::new(&provider, processed)
-            .with_ratchet_tree(tree)
-            .skip_lifetime_validation()
-            .build()
-            .map_err(welcome_error)?;
-        let sender = staged.welcome_sender_index();
-        let mls = staged.into_group(&provider).map_err(welcome_error)?;
-        let group = Group::of(mls)?;
-        let inviter = group.leaf(sender)?;
-        let gone = self.check_joined(&group, invitation, invitation.epoch, vouch)?;
-        Ok(Changed { output: Joined { inviter, gone }, writes: provider.finish(), group: Some(group) })
+        self.change(|provider| {
+            let processed = process_welcome(provider, welcome)?;
+            let id = reading::group_id(processed.unverified_group_info().group_id())?;
+            drop_older(provider, id, processed.unverified_group_info().epoch().as_u64())?;
+            let staged = JoinBuilder::new(provider, processed)
+                .with_ratchet_tree(tree)
+                .skip_lifetime_validation()
+                .build()
+                .map_err(welcome_error)?;
+            let sender = staged.welcome_sender_index();
+            let group = Group::of(staged.into_group(provider).map_err(welcome_error)?)?;
+            let inviter = group.leaf(sender)?;
+            let gone = self.check_joined(&group, invitation, invitation.epoch, vouch)?;
+            Ok((Joined { inviter, gone }, Some(group)))
+        })
     }
 
     /// Joins again by an external commit, which removes the device's old leaf if it has one. What is stored of the group
@@ -143,17 +144,33 @@ impl Device<'_> {
             return Err(Error::Envelope);
         }
         let tree = ratchet_tree(invitation.tree)?;
-        let provider = self.provider();
-        if let Some(mut old) = MlsGroup::load(provider.storage(), &mls_id(id))? {
-            old.delete(provider.storage())?;
-        }
+        self.change(|provider| {
+            if let Some(mut old) = MlsGroup::load(provider.storage(), &mls_id(id))? {
+                old.delete(provider.storage())?;
+            }
+            let (mls, bundle) = self.commit_externally(provider, info, tree, aad)?;
+            let group = Group::of(mls)?;
+            let gone = self.check_joined(&group, invitation, invitation.epoch.saturating_add(1), vouch)?;
+            let (commit, _, group_info) = bundle.into_messages();
+            let group_info = bytes(&group_info.ok_or(Refused::GroupInfo)?)?;
+            Ok((Rejoined { commit: bytes(&commit)?, group_info, gone }, Some(group)))
+        })
+    }
+
+    fn commit_externally(
+        &self,
+        provider: &Provider<'_>,
+        info: VerifiableGroupInfo,
+        tree: RatchetTreeIn,
+        aad: &Aad,
+    ) -> Result<(MlsGroup, CommitMessageBundle), Error> {
         let leaf = LeafNodeParameters::builder().with_capabilities(reading::capabilities()).build();
-        let (mls, bundle) = MlsGroup::external_commit_builder()
+        MlsGroup::external_commit_builder()
             .with_ratchet_tree(tree)
             .with_config(config::join())
             .with_aad(wire::encode(aad))
             .skip_lifetime_validation()
-            .build_group(&provider, info, self.credential())
+            .build_group(provider, info, self.credential())
             .map_err(Error::invalid)?
             .leaf_node_parameters(leaf)
             .load_psks(provider.storage())
@@ -161,24 +178,8 @@ impl Device<'_> {
             .create_group_info(true)
             .build(provider.rand(), provider.crypto(), &self.signer(), |_| true)
             .map_err(Error::invalid)?
-            .finalize(&provider)
-            .map_err(Error::invalid)?;
-        let group = Group::of(mls)?;
-        let gone = self.check_joined(&group, invitation, invitation.epoch.saturating_add(1), vouch)?;
-        let (commit, _, group_info) = bundle.into_messages();
-        let group_info = bytes(&group_info.ok_or(Refused::GroupInfo)?)?;
-        let output = Rejoined { commit: bytes(&commit)?, group_info, gone };
-        Ok(Changed { output, writes: provider.finish(), group: Some(group) })
-    }
-
-    /// A device that was removed and added again without seeing it still holds the old group. A Welcome into an epoch
-    /// that is not ahead of it is a fork or a replay.
-    fn drop_older(&self, provider: &Provider<'_>, id: GroupId, epoch: u64) -> Result<(), Error> {
-        let Some(mut old) = MlsGroup::load(provider.storage(), &mls_id(id))? else { return Ok(()) };
-        if old.epoch().as_u64() >= epoch {
-            return Err(Error::AlreadyMember);
-        }
-        Ok(old.delete(provider.storage())?)
+            .finalize(provider)
+            .map_err(Error::invalid)
     }
 
     fn check_joined(
@@ -201,6 +202,16 @@ impl Device<'_> {
         let others: Vec<LeafView> = members.into_iter().filter(|leaf| leaf.identity != self.identity()).collect();
         Ok(reading::admit(&others, vouch, Strictness::Following)?)
     }
+}
+
+/// A device that was removed and added again without seeing it still holds the old group. A Welcome into an epoch that is
+/// not ahead of it is a fork or a replay.
+fn drop_older(provider: &Provider<'_>, id: GroupId, epoch: u64) -> Result<(), Error> {
+    let Some(mut old) = MlsGroup::load(provider.storage(), &mls_id(id))? else { return Ok(()) };
+    if old.epoch().as_u64() >= epoch {
+        return Err(Error::AlreadyMember);
+    }
+    Ok(old.delete(provider.storage())?)
 }
 
 /// Whether such a group could have come about under its policy.
@@ -239,7 +250,7 @@ fn ratchet_tree(bytes: &[u8]) -> Result<RatchetTreeIn, Error> {
     RatchetTreeIn::tls_deserialize_exact_bytes(bytes).map_err(|_| Refused::Malformed.into())
 }
 
-fn welcome_error(error: WelcomeError<crate::StorageFailure>) -> Error {
+fn welcome_error(error: WelcomeError<Failed>) -> Error {
     match error {
         WelcomeError::NoMatchingKeyPackage => Error::NoKeyPackage,
         WelcomeError::GroupAlreadyExists => Error::AlreadyMember,

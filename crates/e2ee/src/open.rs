@@ -1,7 +1,7 @@
 //! What comes out of the log: opened, checked against its envelope, and followed.
 
 use crate::commit::{Committed, committed};
-use crate::device::{Device, Provider};
+use crate::device::{Device, Provider, bytes};
 use crate::group::{Changed, Group};
 use crate::{Error, Refused};
 use openmls::prelude::{
@@ -59,35 +59,40 @@ impl Group {
     /// call can succeed.
     pub fn open(mut self, device: &Device<'_>, entry: &Entry, vouch: Vouch<'_>) -> Result<Changed<Opened>, Error> {
         let message = self.message(entry)?;
-        let provider = device.provider();
-        let processed = self.mls.process_message(&provider, message).map_err(Error::processing)?;
-        let aad = payload::aad(processed.aad())?;
-        if aad.message_id != entry.message_id {
-            return Err(Error::Envelope);
-        }
-        let sender = processed.sender().clone();
-        match processed.into_content() {
-            ProcessedMessageContent::ApplicationMessage(content) => {
-                let sender = self.member(&sender)?;
-                let plaintext = Zeroizing::new(content.into_bytes());
-                check_sender(entry, sender.identity.device)?;
-                self.changed(Opened::Message { sender, aad, plaintext }, provider)
+        device.change(|provider| {
+            let processed = self.mls.process_message(provider, message).map_err(Error::processing)?;
+            let aad = payload::aad(processed.aad())?;
+            if aad.message_id != entry.message_id {
+                return Err(Error::Envelope);
             }
-            ProcessedMessageContent::OwnPrivateMessage => {
-                check_sender(entry, device.identity().device)?;
-                self.changed(Opened::Own { aad }, provider)
+            let sender = processed.sender().clone();
+            match processed.into_content() {
+                ProcessedMessageContent::ApplicationMessage(content) => {
+                    let sender = self.member(&sender)?;
+                    let plaintext = Zeroizing::new(content.into_bytes());
+                    check_sender(entry, sender.identity.device)?;
+                    Ok((Opened::Message { sender, aad, plaintext }, Some(self)))
+                }
+                ProcessedMessageContent::OwnPrivateMessage => {
+                    check_sender(entry, device.identity().device)?;
+                    Ok((Opened::Own { aad }, Some(self)))
+                }
+                ProcessedMessageContent::OwnPendingCommit => {
+                    check_sender(entry, device.identity().device)?;
+                    let (commit, group) = self.merge_own(provider)?;
+                    Ok((Opened::Commit { commit, aad }, Some(group)))
+                }
+                ProcessedMessageContent::StagedCommitMessage(staged) => {
+                    let (commit, group) = self.follow(provider, entry, &sender, *staged, vouch)?;
+                    Ok((Opened::Commit { commit, aad }, group))
+                }
+                ProcessedMessageContent::ProposalMessage(proposal) => {
+                    let leaver = self.queue(provider, entry, *proposal)?;
+                    Ok((Opened::Leaving { leaver, aad }, Some(self)))
+                }
+                ProcessedMessageContent::ExternalJoinProposalMessage(_) => Err(refused(PolicyViolation::Other)),
             }
-            ProcessedMessageContent::OwnPendingCommit => {
-                check_sender(entry, device.identity().device)?;
-                let (commit, group) = self.merge_own(&provider)?;
-                group.changed(Opened::Commit { commit, aad }, provider)
-            }
-            ProcessedMessageContent::StagedCommitMessage(staged) => {
-                self.follow(provider, entry, &sender, *staged, aad, vouch)
-            }
-            ProcessedMessageContent::ProposalMessage(proposal) => self.queue(provider, entry, *proposal, aad),
-            ProcessedMessageContent::ExternalJoinProposalMessage(_) => Err(refused(PolicyViolation::Other)),
-        }
+        })
     }
 
     /// This device wants to leave: a SelfRemove proposal, `MLSMessage` holding a `PublicMessage`, that another member
@@ -99,11 +104,11 @@ impl Group {
         if self.has_pending_commit() {
             return Err(Error::CommitPending);
         }
-        let provider = device.provider();
-        self.mls.set_aad(wire::encode(aad));
-        let proposal = self.mls.leave_group_via_self_remove(&provider, &device.signer()).map_err(Error::invalid)?;
-        let output = crate::device::bytes(&proposal)?;
-        Ok(Changed { output, writes: provider.finish(), group: Some(self) })
+        device.change(|provider| {
+            self.mls.set_aad(wire::encode(aad));
+            let proposal = self.mls.leave_group_via_self_remove(provider, &device.signer()).map_err(Error::invalid)?;
+            Ok((bytes(&proposal)?, Some(self)))
+        })
     }
 
     /// The entry's payload, of the kind, group and epoch that the entry says.
@@ -132,13 +137,12 @@ impl Group {
 
     fn follow(
         mut self,
-        provider: Provider<'_>,
+        provider: &Provider<'_>,
         entry: &Entry,
         sender: &Sender,
         staged: StagedCommit,
-        aad: Aad,
         vouch: Vouch<'_>,
-    ) -> Result<Changed<Opened>, Error> {
+    ) -> Result<(Committed, Option<Self>), Error> {
         let reading = reading::read(self.mls.public_group(), sender, &staged)?;
         check_sender(entry, reading.committer_leaf.identity.device)?;
         let gone = reading::judge(&self.policy, self.mls.public_group(), &reading, vouch, Strictness::Following)?;
@@ -147,34 +151,26 @@ impl Group {
         if self_removed {
             // Not merged first: OpenMLS would then look for this epoch's keys under the next epoch, and leave them behind.
             self.mls.delete(provider.storage())?;
-            let output = Opened::Commit { commit, aad };
-            return Ok(Changed { output, writes: provider.finish(), group: None });
+            return Ok((commit, None));
         }
-        self.mls.merge_staged_commit(&provider, staged).map_err(Error::invalid)?;
-        Self::of(self.mls)?.changed(Opened::Commit { commit, aad }, provider)
+        self.mls.merge_staged_commit(provider, staged).map_err(Error::invalid)?;
+        Ok((commit, Some(Self::of(self.mls)?)))
     }
 
-    fn queue(
-        mut self,
-        provider: Provider<'_>,
-        entry: &Entry,
-        proposal: QueuedProposal,
-        aad: Aad,
-    ) -> Result<Changed<Opened>, Error> {
+    fn queue(&mut self, provider: &Provider<'_>, entry: &Entry, proposal: QueuedProposal) -> Result<LeafView, Error> {
         if !matches!(proposal.proposal(), Proposal::SelfRemove) {
             return Err(refused(PolicyViolation::Other));
         }
         let leaver = self.member(proposal.sender())?;
         check_sender(entry, leaver.identity.device)?;
         // It may come twice, and a leaver has its own already.
-        let known = self
-            .mls
-            .pending_proposals()
-            .any(|queued| queued.proposal_reference_ref() == proposal.proposal_reference_ref());
+        let mut queued = self.mls.pending_proposals();
+        let known = queued.any(|queued| queued.proposal_reference_ref() == proposal.proposal_reference_ref());
+        drop(queued);
         if !known {
             self.mls.store_pending_proposal(provider.storage(), proposal)?;
         }
-        self.changed(Opened::Leaving { leaver, aad }, provider)
+        Ok(leaver)
     }
 
     fn member(&self, sender: &Sender) -> Result<LeafView, Error> {
@@ -182,10 +178,6 @@ impl Group {
             Sender::Member(index) => self.leaf(*index),
             _ => Err(refused(PolicyViolation::NotMember)),
         }
-    }
-
-    fn changed(self, output: Opened, provider: Provider<'_>) -> Result<Changed<Opened>, Error> {
-        Ok(Changed { output, writes: provider.finish(), group: Some(self) })
     }
 }
 

@@ -9,33 +9,52 @@ use openmls_traits::storage::{CURRENT_VERSION as V, StorageProvider, traits};
 use serde::{Serialize, de::DeserializeOwned};
 use std::cell::RefCell;
 
-type Result<T> = std::result::Result<T, StorageFailure>;
+type Result<T> = std::result::Result<T, Failed>;
 
 pub(crate) struct Storage<'a> {
     entries: &'a dyn Entries,
     writes: RefCell<WriteSet>,
+    failure: RefCell<Option<StorageFailure>>,
 }
+
+/// What OpenMLS is told. Not every path of it hands an error of the storage on as such, hence what happened is kept in the
+/// [`Storage`] and asked for at the end of the operation.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored group state failed")]
+pub(crate) struct Failed;
 
 impl<'a> Storage<'a> {
     pub(crate) fn new(entries: &'a dyn Entries) -> Self {
-        Self { entries, writes: RefCell::new(WriteSet::default()) }
+        Self { entries, writes: RefCell::default(), failure: RefCell::default() }
     }
 
-    pub(crate) fn into_writes(self) -> WriteSet {
-        self.writes.into_inner()
+    /// What the operation wrote, unless the storage failed in it.
+    pub(crate) fn finish(self) -> std::result::Result<WriteSet, StorageFailure> {
+        self.failure.into_inner().map_or_else(|| Ok(self.writes.into_inner()), Err)
     }
 
     fn put<T: Serialize + ?Sized>(&self, key: Vec<u8>, value: &T) -> Result<()> {
-        let value = codec::encode(value)?;
+        let value = self.kept(codec::encode(value))?;
         self.writes.borrow_mut().put(key, value);
         Ok(())
     }
 
     fn read<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>> {
+        self.kept(self.try_read(key))
+    }
+
+    fn try_read<T: DeserializeOwned>(&self, key: &[u8]) -> std::result::Result<Option<T>, StorageFailure> {
         if let Some(written) = self.writes.borrow().value(key) {
             return written.map(|value| codec::decode(value)).transpose();
         }
         self.entries.entry(key)?.map(|value| codec::decode(&value)).transpose()
+    }
+
+    fn kept<T>(&self, result: std::result::Result<T, StorageFailure>) -> Result<T> {
+        result.map_err(|failure| {
+            self.failure.borrow_mut().get_or_insert(failure);
+            Failed
+        })
     }
 
     fn list<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Vec<T>> {
@@ -63,7 +82,7 @@ trait Part {
 
 impl<T: Serialize> Part for T {
     fn append(&self, key: &mut Vec<u8>) -> Result<()> {
-        key.extend_from_slice(&codec::encode(self)?);
+        key.extend_from_slice(&codec::encode(self).map_err(|_| Failed)?);
         Ok(())
     }
 }
@@ -84,7 +103,7 @@ macro_rules! values {
 }
 
 impl StorageProvider<V> for Storage<'_> {
-    type Error = StorageFailure;
+    type Error = Failed;
 
     values! {
         "config": write_mls_join_config mls_group_join_config delete_group_config MlsGroupJoinConfig;
@@ -202,7 +221,7 @@ impl StorageProvider<V> for Storage<'_> {
     ) -> Result<Vec<(R, P)>> {
         let with_proposal = |reference: R| {
             let proposal = self.read(&key("proposal", &[group, &reference])?)?;
-            proposal.map(|proposal| (reference, proposal)).ok_or(StorageFailure::Damaged)
+            proposal.map(|proposal| (reference, proposal)).ok_or(Failed)
         };
         self.queued_proposal_refs(group)?.into_iter().map(with_proposal).collect()
     }
@@ -231,7 +250,7 @@ impl StorageProvider<V> for Storage<'_> {
         _: &K,
         _: &T,
     ) -> Result<()> {
-        Err(StorageFailure::Encode)
+        Err(Failed)
     }
     fn signature_key_pair<K: traits::SignaturePublicKey<V>, T: traits::SignatureKeyPair<V>>(
         &self,
@@ -243,7 +262,7 @@ impl StorageProvider<V> for Storage<'_> {
         Ok(())
     }
     fn write_psk<K: traits::PskId<V>, T: traits::PskBundle<V>>(&self, _: &K, _: &T) -> Result<()> {
-        Err(StorageFailure::Encode)
+        Err(Failed)
     }
     fn psk<T: traits::PskBundle<V>, K: traits::PskId<V>>(&self, _: &K) -> Result<Option<T>> {
         Ok(None)
@@ -255,7 +274,7 @@ impl StorageProvider<V> for Storage<'_> {
 
 /// Lists hold their items encoded, so that a list can be changed without knowing the type of its items.
 mod serde_node {
-    use super::{Result, codec};
+    use super::{Failed, Result, codec};
     use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
     #[derive(Serialize, Deserialize, PartialEq)]
@@ -263,11 +282,11 @@ mod serde_node {
 
     impl Node {
         pub(super) fn of<T: Serialize>(value: &T) -> Result<Self> {
-            codec::encode(value).map(|bytes| Self(bytes.to_vec()))
+            codec::encode(value).map(|bytes| Self(bytes.to_vec())).map_err(|_| Failed)
         }
 
         pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T> {
-            codec::decode(&self.0)
+            codec::decode(&self.0).map_err(|_| Failed)
         }
     }
 }

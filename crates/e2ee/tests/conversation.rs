@@ -5,7 +5,7 @@
 extern crate mifeng_e2ee as e2ee;
 mod harness;
 
-use e2ee::{Error, Group, KeyPackageUse, Opened, Proposed, Vouched};
+use e2ee::{Error, Group, KeyPackageUse, Opened, Proposed, StorageFailure, Vouched};
 use harness::*;
 use trust::{Change, Committer, WhoMayAdd};
 use wire::EntryKind;
@@ -366,6 +366,53 @@ fn short_messages_have_one_size() {
         assert_eq!(size("yes"), size("no, I will not come, and I should like you to know why"));
         assert_ne!(size("yes"), size(&"long".repeat(100)));
     });
+}
+
+/// A database that fails in the middle of an operation is named as the cause, whatever OpenMLS makes of it: else a client
+/// would take an honest commit for a forged one.
+#[test]
+fn a_disk_that_fails_is_the_cause_of_what_fails() {
+    let world = World::new(e2ee::Suite::Classical);
+    let [alice, bob, carol] = world.group();
+    let dave = world.phone(b'd', 1);
+    let added = world.add(&alice, &[&dave]).unwrap();
+    let text = world.send(&carol, "in epoch 1").unwrap();
+    type Operation<'a> = &'a dyn Fn(&Phone) -> Result<(), Error>;
+    let operations: [(&str, &Phone, Operation<'_>); 5] = [
+        ("open", &bob, &|bob| bob.open(&world, &text).map(drop)),
+        ("follow", &bob, &|bob| bob.open(&world, &added.entry).map(drop)),
+        ("commit", &carol, &|carol| world.propose(carol, &Proposed::default()).map(drop)),
+        ("join", &dave, &|dave| dave.join(&world, &added).map(drop)),
+        ("rejoin", &bob, &|bob| bob.rejoin(&world, &added).map(drop)),
+    ];
+    for (what, phone, operation) in operations {
+        let reads = (0..200).find(|reads| {
+            let copy = phone.copy();
+            let before = copy.disk.values();
+            copy.disk.fail_after(Some(*reads));
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| operation(&copy)));
+            let failed = copy.disk.has_failed();
+            copy.disk.fail_after(None);
+            match outcome {
+                Ok(Err(Error::Storage(StorageFailure::Read(_)))) => assert!(copy.disk.values() == before, "{what}"),
+                Ok(Ok(())) => return !failed,
+                Ok(Err(other)) => panic!("{what}, read {reads}: {other:?}"),
+                // The harness itself loads the group, and does not expect that to fail.
+                Err(_) => assert!(failed),
+            }
+            false
+        });
+        assert!(reads.is_some_and(|reads| reads > 5), "{what}: {reads:?}");
+    }
+}
+
+/// The client moves groups between threads, and shares what it reads.
+#[test]
+fn groups_can_be_sent() {
+    fn sent<T: Send>() {}
+    sent::<Group>();
+    sent::<e2ee::Changed<Opened>>();
+    sent::<Error>();
 }
 
 /// Secrets do not show in `Debug`.

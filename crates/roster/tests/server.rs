@@ -472,6 +472,15 @@ fn a18_damaged_snapshots_are_refused_or_harmless() {
     });
 }
 
+/// The server shares trees between its threads.
+#[test]
+fn trees_can_be_shared() {
+    fn shared<T: Send + Sync>() {}
+    shared::<PublicTree>();
+    shared::<CheckedCommit>();
+    shared::<Refused>();
+}
+
 #[test]
 fn debug_is_short() {
     let world = World::new(Suite::Classical);

@@ -278,7 +278,7 @@ fn shape(group: &Group) -> impl PartialEq + std::fmt::Debug + use<> {
 
 /// A device's database, as far as groups go.
 #[derive(Default, Clone)]
-pub struct Disk(RefCell<BTreeMap<Vec<u8>, Vec<u8>>>);
+pub struct Disk(RefCell<BTreeMap<Vec<u8>, Vec<u8>>>, Cell<Option<usize>>);
 
 impl Disk {
     pub fn apply(&self, writes: &WriteSet) {
@@ -288,6 +288,15 @@ impl Disk {
                 None => self.0.borrow_mut().remove(key),
             };
         }
+    }
+
+    /// Fails the read after so many; `None` never.
+    pub fn fail_after(&self, reads: Option<usize>) {
+        self.1.set(reads);
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.1.get() == Some(0)
     }
 
     pub fn keys(&self) -> Vec<String> {
@@ -305,6 +314,10 @@ impl Disk {
 
 impl Entries for Disk {
     fn entry(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StorageFailure> {
+        match self.1.get() {
+            Some(0) => return Err(StorageFailure::Read("the disk is on fire".into())),
+            left => self.1.set(left.map(|left| left - 1)),
+        }
         Ok(self.0.borrow().get(key).cloned().map(Zeroizing::new))
     }
 }
