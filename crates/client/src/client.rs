@@ -171,8 +171,14 @@ impl Client {
         &self.memory.chains
     }
 
-    pub(crate) const fn is_live(&self) -> bool {
+    /// Whether the device is logged in.
+    pub const fn is_live(&self) -> bool {
         matches!(self.memory.session.phase, Phase::Live)
+    }
+
+    /// Whether the device is logged in and has everything that the server has for it.
+    pub const fn is_caught_up(&self) -> bool {
+        self.is_live() && self.memory.caught_up
     }
 
     /// Does the work and what has become possible by it, in one transaction. Only when that is durable is anything given

@@ -1,0 +1,61 @@
+use crate::context::Context;
+use crate::conversation::catch_up;
+use crate::failure::{Failure, Kind};
+use crate::line;
+use crate::output::for_terminal;
+use client::{ConversationState, ConversationView};
+use serde_json::json;
+use trust::Kind as ConversationKind;
+
+/// List your conversations, the one with the newest line first.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only what this device has already: do not connect.
+    #[arg(long)]
+    offline: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let profile = context.profile()?;
+        let mut shell = context.shell(&profile)?;
+        shell.client().status()?;
+        if !self.offline {
+            // Without a server, what is here is still worth showing.
+            match catch_up(&mut shell, context).await {
+                Err(failure) if failure.kind == Kind::Offline => {}
+                other => other?,
+            }
+        }
+        for view in shell.client().conversations()? {
+            let last = view.last.as_ref().map(|last| line::text(shell.client(), last)).transpose()?;
+            let last_value = view.last.as_ref().map(|last| line::value(shell.client(), view.id, last)).transpose()?;
+            let value = json!({
+                "id": view.id.to_string(), "kind": kind(&view), "title": view.title, "topic": view.topic,
+                "state": state(view.state), "unread": view.unread, "undecryptable": view.undecryptable,
+                "forked": view.forked, "last": last_value,
+            });
+            context.output.line(summary(&view, last.as_deref()), &value)?;
+        }
+        shell.close().await;
+        Ok(())
+    }
+}
+
+fn summary(view: &ConversationView, last: Option<&str>) -> String {
+    let unread = if view.unread > 0 { format!(" ({} unread)", view.unread) } else { String::new() };
+    let warning = if view.forked { "  ⚠ the server showed members different histories" } else { "" };
+    let sigil = if view.kind == ConversationKind::Direct { "@" } else { "" };
+    format!("{sigil}{}{unread}{warning}\n    {}", for_terminal(&view.title), last.unwrap_or("nothing yet"))
+}
+
+const fn kind(view: &ConversationView) -> &'static str {
+    match view.kind {
+        ConversationKind::Direct => "direct",
+        ConversationKind::Group => "group",
+    }
+}
+
+fn state(state: ConversationState) -> String {
+    format!("{state:?}").to_lowercase()
+}

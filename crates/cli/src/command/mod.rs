@@ -1,0 +1,59 @@
+//! The commands, a file each. The doc comment of a command's arguments is its manual page.
+
+mod chats;
+mod completions;
+mod edit;
+mod join;
+mod open;
+mod react;
+mod search;
+mod send;
+mod status;
+mod tail;
+mod whois;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::prove;
+use clap::Subcommand;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Join(join::Args),
+    Status(status::Args),
+    Chats(chats::Args),
+    Open(open::Args),
+    Send(send::Args),
+    Reply(send::ReplyArgs),
+    Tail(tail::Args),
+    React(react::Args),
+    Edit(edit::Args),
+    Delete(edit::DeleteArgs),
+    Search(search::Args),
+    Whois(whois::Args),
+    Prove(prove::Args),
+    Completions(completions::Args),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Join(args) => args.run(context).await,
+            Self::Status(args) => args.run(context).await,
+            Self::Chats(args) => args.run(context).await,
+            Self::Open(args) => args.run(context).await,
+            Self::Send(args) => args.run(context).await,
+            Self::Reply(args) => args.run(context).await,
+            Self::Tail(args) => args.run(context).await,
+            Self::React(args) => args.run(context).await,
+            Self::Edit(args) => args.run(context).await,
+            Self::Delete(args) => args.run(context).await,
+            Self::Search(args) => args.run(context).await,
+            Self::Whois(args) => args.run(context).await,
+            Self::Prove(args) => args.run(context).await,
+            Self::Completions(args) => args.run(),
+        }
+    }
+}

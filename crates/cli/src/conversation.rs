@@ -1,0 +1,142 @@
+//! What commands about a conversation share: finding it, finding a message in it, waiting until something was sent.
+
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+use client::content::{Content, MessageView};
+use client::{Client, Event};
+use runtime::{Next, Shell, now};
+use wire::{ConversationId, MessageId, Refusal, UserId};
+
+/// How a person names a conversation.
+pub(crate) const CHAT_HELP: &str = "@HANDLE of a person, a conversation's name, or its id";
+
+/// Waits until the device is logged in.
+pub(crate) async fn go_live(shell: &mut Shell, context: &Context) -> Result<(), Failure> {
+    let refused = shell
+        .run(context.timeout(), |client, event| {
+            Ok(match event {
+                Some(Event::LoginRefused(refusal)) => Next::Done(Some(refusal)),
+                _ if client.is_live() => Next::Done(None),
+                _ => Next::Wait,
+            })
+        })
+        .await?;
+    refused.map_or(Ok(()), |refusal: Refusal| Err(refusal.into()))
+}
+
+/// Waits until there is nothing left to fetch or to send.
+pub(crate) async fn catch_up(shell: &mut Shell, context: &Context) -> Result<(), Failure> {
+    let refused = shell
+        .run(context.timeout(), |_, event| {
+            Ok(match event {
+                Some(Event::LoginRefused(refusal)) => Next::Done(Some(refusal)),
+                Some(Event::CaughtUp) => Next::Done(None),
+                _ => Next::Wait,
+            })
+        })
+        .await?;
+    refused.map_or(Ok(()), |refusal: Refusal| Err(refusal.into()))
+}
+
+/// Waits until the outbox is empty.
+pub(crate) async fn settle(shell: &mut Shell, context: &Context) -> Result<(), Failure> {
+    let settled = |client: &mut Client, _| Ok(if client.unsent()? == 0 { Next::Done(()) } else { Next::Wait });
+    Ok(shell.run(context.timeout(), settled).await?)
+}
+
+/// A person by handle: known here, or looked up.
+pub(crate) async fn person(shell: &mut Shell, context: &Context, handle: &str) -> Result<UserId, Failure> {
+    let handle = handle.trim_start_matches('@').to_owned();
+    if let Some(contact) = shell.client().contact(&handle)? {
+        return Ok(contact.user);
+    }
+    go_live(shell, context).await?;
+    shell.client().find_user(&handle, now())?;
+    let found = shell
+        .run(context.timeout(), |_, event| {
+            Ok(match event {
+                Some(Event::ContactFound { user, .. }) => Next::Done(Ok(user)),
+                Some(Event::ContactUnknown { handle }) => Next::Done(Err(nobody(&handle))),
+                Some(Event::ContactRefused { reason, .. }) => {
+                    let text = format!("what the server says about {handle} does not verify: {reason}");
+                    Next::Done(Err(Failure::new(Kind::Refused, text)))
+                }
+                _ => Next::Wait,
+            })
+        })
+        .await?;
+    found
+}
+
+fn nobody(handle: &str) -> Failure {
+    Failure::usage(format!("nobody here is called {handle}")).hint("handles are per tenant; ask the person for theirs")
+}
+
+/// The conversation that a person means; a direct one is begun if there is none.
+pub(crate) async fn open(shell: &mut Shell, context: &Context, chat: &str) -> Result<ConversationId, Failure> {
+    match chat.strip_prefix('@') {
+        Some(handle) => {
+            let user = person(shell, context, handle).await?;
+            Ok(shell.client().start_direct(user, now())?)
+        }
+        None => find(shell.client(), chat),
+    }
+}
+
+/// The conversation that a person means, among those that there are.
+pub(crate) fn find(client: &Client, chat: &str) -> Result<ConversationId, Failure> {
+    let name = chat.trim_start_matches('@');
+    let views = client.conversations()?;
+    let mut matching = views.iter().filter(|view| view.title == name || view.id.to_string() == name);
+    match (matching.next(), matching.next()) {
+        (Some(view), None) => Ok(view.id),
+        (None, _) => Err(Failure::usage(format!("no conversation is called {chat}")).hint("`mifeng chats` lists them")),
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("several conversations are called {chat}")).hint("name one by its id: `mifeng chats --json`"))
+        }
+    }
+}
+
+/// The message that a person means: `#` and its number as `tail` shows it, or its id.
+pub(crate) fn message(client: &Client, conversation: ConversationId, text: &str) -> Result<MessageId, Failure> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let unknown = || Failure::usage(format!("no message {text} in this conversation")).hint("`mifeng tail` shows their numbers");
+    let seq: u64 = text.trim_start_matches('#').parse().map_err(|_| unknown())?;
+    let lines: Vec<MessageView> = client.lines(conversation, u32::MAX)?;
+    lines.iter().find(|line| line.seq == Some(seq)).and_then(|line| line.id).ok_or_else(unknown)
+}
+
+/// Hands a content to the outbox, and waits until the server has recorded it unless it is only to be queued. `Ok(None)`:
+/// it waits.
+pub(crate) async fn send(
+    shell: &mut Shell,
+    context: &Context,
+    conversation: ConversationId,
+    content: &Content,
+    queue: bool,
+) -> Result<(MessageId, Option<u64>), Failure> {
+    let sent = shell.client().send(conversation, content, now())?;
+    if queue {
+        return Ok((sent, None));
+    }
+    let seq = shell
+        .run(context.timeout(), |_, event| {
+            Ok(match event {
+                Some(Event::Sent { message, seq, .. }) if message == sent => Next::Done(Ok(seq)),
+                Some(Event::Failed { message, reason, .. }) if message == sent => {
+                    Next::Done(Err(Failure::new(Kind::Refused, reason)))
+                }
+                Some(Event::LoginRefused(refusal)) => Next::Done(Err(refusal.into())),
+                Some(Event::NoKeyPackage(_)) => Next::Done(Err(Failure::new(
+                    Kind::Refused,
+                    "the other person has no device that can be added now",
+                )
+                .hint("the message waits here, and goes out with a later command"))),
+                _ => Next::Wait,
+            })
+        })
+        .await??;
+    Ok((sent, Some(seq)))
+}

@@ -1,0 +1,101 @@
+//! A line of a conversation, for people and for scripts.
+
+use crate::failure::Failure;
+use crate::output::for_terminal;
+use client::content::{Body, MessageView};
+use client::{Client, MessageState};
+use serde_json::{Value, json};
+use wire::ConversationId;
+
+/// `#5 alice: hello  (edited)`.
+pub(crate) fn text(client: &Client, line: &MessageView) -> Result<String, Failure> {
+    let number = line.seq.map_or_else(|| String::from("…"), |seq| format!("#{seq}"));
+    let author = author(client, line)?;
+    let reply = if line.in_reply_to.is_some() { "↪ " } else { "" };
+    let mut text = format!("{number} {author}: {reply}{}", words(line));
+    if !line.history.is_empty() {
+        text.push_str("  (edited)");
+    }
+    for reaction in &line.reactions {
+        text.push_str(&format!("  {}×{}", for_terminal(&reaction.symbol), reaction.users.len()));
+    }
+    text.push_str(match line.state {
+        MessageState::Pending => "  (waits)",
+        MessageState::Failed => "  (not sent)",
+        MessageState::Recorded | MessageState::Undecryptable | MessageState::Refused => "",
+    });
+    Ok(text)
+}
+
+/// The same as an object.
+pub(crate) fn value(client: &Client, conversation: ConversationId, line: &MessageView) -> Result<Value, Failure> {
+    let reactions: Vec<Value> = line
+        .reactions
+        .iter()
+        .map(|reaction| json!({"symbol": reaction.symbol, "users": reaction.users.iter().map(ToString::to_string).collect::<Vec<_>>()}))
+        .collect();
+    Ok(json!({
+        "conversation": conversation.to_string(),
+        "id": line.id.map(|id| id.to_string()),
+        "seq": line.seq,
+        "author": author(client, line)?,
+        "user": line.author.map(|user| user.to_string()),
+        "device": line.device.to_string(),
+        "at_ms": line.at,
+        "state": state(line.state),
+        "kind": line.body.as_ref().map(kind),
+        "text": line.body.as_ref().and_then(|body| body.words()),
+        "deleted": line.deleted,
+        "in_reply_to": line.in_reply_to.map(|id| id.to_string()),
+        "history": line.history,
+        "reactions": reactions,
+        "reason": line.reason,
+    }))
+}
+
+fn author(client: &Client, line: &MessageView) -> Result<String, Failure> {
+    Ok(match line.author {
+        Some(user) => client.handle_of(user)?,
+        None => String::from("?"),
+    })
+}
+
+fn words(line: &MessageView) -> String {
+    let reason = || line.reason.as_deref().unwrap_or("for an unknown reason");
+    match (&line.body, line.state) {
+        _ if line.deleted => String::from("(deleted)"),
+        (_, MessageState::Undecryptable) => format!("(cannot be decrypted: {})", reason()),
+        (_, MessageState::Refused) => format!("(refused: {})", reason()),
+        (Some(Body::Text(text) | Body::Markdown(text)), _) => for_terminal(text),
+        (Some(Body::Name(name)), _) => format!("names the conversation “{}”", for_terminal(name)),
+        (Some(Body::Topic(topic)), _) => format!("sets the topic “{}”", for_terminal(topic)),
+        (Some(Body::File(file)), _) => format!("file “{}”, {} bytes", for_terminal(&file.name), file.size),
+        (Some(_), _) => String::from("(something that this version does not know)"),
+        (None, _) => String::from("(nothing)"),
+    }
+}
+
+const fn state(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Pending => "pending",
+        MessageState::Recorded => "recorded",
+        MessageState::Failed => "failed",
+        MessageState::Undecryptable => "undecryptable",
+        MessageState::Refused => "refused",
+    }
+}
+
+const fn kind(body: &Body) -> &'static str {
+    match body {
+        Body::Text(_) => "text",
+        Body::Markdown(_) => "markdown",
+        Body::Edit { .. } => "edit",
+        Body::Delete { .. } => "delete",
+        Body::Reaction(_) => "reaction",
+        Body::Receipt { .. } => "receipt",
+        Body::Name(_) => "name",
+        Body::Topic(_) => "topic",
+        Body::File(_) => "file",
+        Body::Unknown(_) => "unknown",
+    }
+}
