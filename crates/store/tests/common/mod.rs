@@ -1,0 +1,128 @@
+//! What the tests of the store begin with.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses a part of it, and fails by panicking"
+)]
+
+use keyring::{Passphrase, RootKey};
+use mifeng_store::{Database, NewConversation, NewEntry, NewTenant, NewUser, Settings, Store, Tx};
+use std::path::Path;
+use trust::{AccountPublicKey, AuthorityPublicKey, DevicePublicKey, Kind};
+use wire::{ConversationId, DeviceId, EntryKind, GroupId, MessageId, TenantId, UnixMillis, UserId};
+
+pub type Outcome = Result<(), mifeng_store::Error>;
+
+pub const NOW: UnixMillis = 1_800_000_000_000;
+pub const TENANT: TenantId = TenantId::from_bytes([1; 16]);
+pub const OTHER: TenantId = TenantId::from_bytes([2; 16]);
+pub const MEI: UserId = UserId::from_bytes([11; 16]);
+pub const TOM: UserId = UserId::from_bytes([12; 16]);
+pub const MEI_PHONE: DeviceId = DeviceId::from_bytes([21; 16]);
+pub const MEI_LAPTOP: DeviceId = DeviceId::from_bytes([22; 16]);
+pub const TOM_PHONE: DeviceId = DeviceId::from_bytes([23; 16]);
+pub const TALK: ConversationId = ConversationId::from_bytes([31; 16]);
+
+/// A database in a directory of its own with two tenants.
+pub struct World {
+    pub database: Database,
+    pub store: Store,
+    pub other: Store,
+    pub directory: tempfile::TempDir,
+}
+
+pub fn passphrase() -> Passphrase {
+    Passphrase::new("tulip-granite-oyster-7").unwrap()
+}
+
+/// The root key of a directory, made at the first call.
+pub fn root(directory: &Path) -> RootKey {
+    let path = directory.join("root.key");
+    match RootKey::open(&path, &passphrase()) {
+        Ok(root) => root,
+        Err(_) => RootKey::create(&path, &passphrase()).unwrap(),
+    }
+}
+
+pub async fn world() -> World {
+    world_with(Settings::default(), |_| RootKey::ephemeral().unwrap()).await
+}
+
+/// A world whose database can be opened again.
+pub async fn lasting_world() -> World {
+    world_with(Settings::default(), root).await
+}
+
+pub async fn world_with(settings: Settings, root: impl FnOnce(&Path) -> RootKey) -> World {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path(), root(directory.path()), settings).unwrap();
+    for (tenant, name) in [(TENANT, "tulip-works"), (OTHER, "other-works")] {
+        create_tenant(&database, tenant, name).await;
+    }
+    let (store, other) = (database.tenant(TENANT), database.tenant(OTHER));
+    World { database, store, other, directory }
+}
+
+pub async fn create_tenant(database: &Database, tenant: TenantId, name: &'static str) {
+    let new = NewTenant { tenant, name, suite: 0x004e, authority_key: AuthorityPublicKey::from_bytes([9; 32]) };
+    let made = database.operator().write(move |tx| tx.create_tenant(new, NOW)).await;
+    assert!(made.unwrap());
+}
+
+pub fn new_user(user: UserId, handle: &str) -> NewUser<'_> {
+    let account_key =
+        AccountPublicKey::from_bytes(*[user.as_bytes().as_slice(), user.as_bytes()].concat().first_chunk().unwrap());
+    NewUser { user, handle, normalised_handle: handle, account_key, opaque_record: b"opaque record" }
+}
+
+/// Mei with two devices and Tom with one.
+pub fn add_people(tx: &mut Tx<'_>) -> Outcome {
+    tx.create_user(new_user(MEI, "mei"), NOW)?;
+    tx.create_user(new_user(TOM, "tom"), NOW)?;
+    for (device, user) in [(MEI_PHONE, MEI), (MEI_LAPTOP, MEI), (TOM_PHONE, TOM)] {
+        assert!(tx.add_device(device, user, DevicePublicKey::from_bytes([3; 32]), NOW)?);
+    }
+    Ok(())
+}
+
+pub fn new_talk<'a>() -> NewConversation<'a> {
+    NewConversation {
+        conversation: TALK,
+        kind: Kind::Direct,
+        pair: Some([MEI, TOM]),
+        group: GroupId::from_bytes([41; 16]),
+        creator: MEI_PHONE,
+        creator_user: MEI,
+        group_info: b"group info 0",
+        policy: b"policy 0",
+        tree: b"tree 0",
+        public_group: Some(b"public group 0"),
+    }
+}
+
+/// People, and a conversation that Mei's phone has made.
+pub fn add_talk(tx: &mut Tx<'_>) -> Outcome {
+    add_people(tx)?;
+    tx.create_conversation(new_talk(), NOW)?;
+    Ok(())
+}
+
+pub fn message(epoch: u64, id: u64, payload: &[u8]) -> NewEntry {
+    NewEntry {
+        conversation: TALK,
+        epoch,
+        kind: EntryKind::Application,
+        sender: MEI_PHONE,
+        message_id: message_id(id),
+        payload: payload.to_vec(),
+        at: NOW + id,
+    }
+}
+
+pub fn message_id(number: u64) -> MessageId {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    MessageId::from_bytes(bytes)
+}

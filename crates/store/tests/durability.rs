@@ -1,0 +1,312 @@
+//! What was answered is on the disk: after SIGKILL, on a full disk, on a damaged one.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::*;
+use mifeng_store as store;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use store::{Append, Database, Error, Health, OpenError, Settings};
+
+fn open(directory: &Path) -> Result<Database, OpenError> {
+    Database::open(directory, root(directory), Settings::default())
+}
+
+/// Starts `child` as another process and kills it after it has written `acks` acknowledgements; returns their numbers.
+fn acknowledged_before_kill(directory: &Path, child: &str, acks: usize) -> Vec<u64> {
+    let arguments = ["--exact", child, "--ignored", "--nocapture", "--test-threads=1"];
+    let mut process = Command::new("/proc/self/exe");
+    let mut process = process.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    writeln!(process.stdin.take().unwrap(), "{}", directory.display()).unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let read_ack = |line: String| line.strip_prefix("ack ").and_then(|number| number.parse().ok());
+    let mut acknowledged: Vec<u64> = lines.by_ref().filter_map(read_ack).take(acks).collect();
+    process.kill().unwrap();
+    // What it wrote before it died counts too.
+    acknowledged.extend(lines.filter_map(read_ack));
+    assert!(!process.wait().unwrap().success());
+    acknowledged
+}
+
+fn lost(acknowledged: &[u64], there: &[u64]) -> Vec<u64> {
+    acknowledged.iter().copied().filter(|seq| !there.contains(seq)).collect()
+}
+
+async fn prepared() -> tempfile::TempDir {
+    let world = lasting_world().await;
+    world.store.write(add_talk).await.unwrap();
+    world.database.close();
+    let World { directory, .. } = world;
+    directory
+}
+
+async fn seqs(directory: &Path) -> Vec<u64> {
+    let database = open(directory).unwrap();
+    let store = database.tenant(TENANT);
+    let mut seqs: Vec<u64> = Vec::new();
+    loop {
+        let after = seqs.last().copied().unwrap_or(0);
+        let part = store.read(move |tx| tx.fetch_entries(TALK, MEI_PHONE, after, 500)).await.unwrap().unwrap();
+        if part.entries.is_empty() {
+            return seqs;
+        }
+        seqs.extend(part.entries.iter().map(|entry| entry.seq));
+    }
+}
+
+fn directory_from_stdin() -> std::path::PathBuf {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    line.trim_end().into()
+}
+
+fn acknowledge(seq: u64) {
+    let mut out = std::io::stdout().lock();
+    // The harness may have begun the line.
+    writeln!(out, "\nack {seq}").unwrap();
+    out.flush().unwrap();
+}
+
+/// Sends for ever, from eight senders, and acknowledges what was committed.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a part of sigkill_loses_nothing_that_was_acknowledged, started by it"]
+async fn child_that_acknowledges_after_the_commit() {
+    let database = open(&directory_from_stdin()).unwrap();
+    let mut senders = tokio::task::JoinSet::new();
+    for sender in 0..8u64 {
+        let store = database.tenant(TENANT);
+        senders.spawn(async move {
+            for id in 1.. {
+                let entry = message(0, sender << 32 | id, b"sealed");
+                match store.write(move |tx| tx.append_entry(entry)).await.unwrap() {
+                    Append::Recorded { entry, .. } => acknowledge(entry.seq),
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+    }
+    senders.join_all().await;
+}
+
+/// The mistake that the test must find: acknowledges inside the transaction, and never gets to commit the last.
+#[tokio::test]
+#[ignore = "a part of the_check_notices_an_acknowledgement_before_the_commit, started by it"]
+async fn child_that_acknowledges_too_early() {
+    let database = open(&directory_from_stdin()).unwrap();
+    let store = database.tenant(TENANT);
+    for id in 1..=20 {
+        let entry = message(0, id, b"sealed");
+        let write = store.write(move |tx| {
+            let appended = tx.append_entry(entry)?;
+            acknowledge(id);
+            if id == 20 {
+                std::thread::park();
+            }
+            Ok::<_, Error>(appended)
+        });
+        write.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sigkill_loses_nothing_that_was_acknowledged() {
+    let directory = prepared().await;
+    let mut all = Vec::new();
+    for round in 1..=3 {
+        let acknowledged = acknowledged_before_kill(directory.path(), "child_that_acknowledges_after_the_commit", 300);
+        assert!(acknowledged.len() >= 300);
+        // Ids begin anew in each process: later rounds repeat, so give each its own conversation of acknowledgements.
+        all.extend(acknowledged);
+        let there = seqs(directory.path()).await;
+        assert_eq!(lost(&all, &there), [], "round {round}");
+        assert!(there.iter().zip(1..).all(|(seq, dense)| *seq == dense), "the log has a gap");
+        forget_messages(directory.path());
+    }
+}
+
+/// Gives the ids of the messages away, so that the next process can use them again.
+fn forget_messages(directory: &Path) {
+    let connection = rusqlite::Connection::open(directory.join("mifeng.db")).unwrap();
+    connection.execute("update log_entries set sender = randomblob(16)", []).unwrap();
+}
+
+#[tokio::test]
+async fn the_check_notices_an_acknowledgement_before_the_commit() {
+    let directory = prepared().await;
+    let acknowledged = acknowledged_before_kill(directory.path(), "child_that_acknowledges_too_early", 20);
+    assert_eq!(acknowledged.len(), 20);
+    assert_eq!(lost(&acknowledged, &seqs(directory.path()).await), [20]);
+}
+
+#[tokio::test]
+async fn a_directory_belongs_to_one_process() {
+    let world = lasting_world().await;
+    let error = open(world.directory.path()).unwrap_err();
+    assert!(matches!(&error, OpenError::InUse { .. }), "{error:?}");
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    world.database.close();
+    let World { directory, database, store, other } = world;
+    drop((database, store, other));
+    assert!(open(directory.path()).is_ok());
+}
+
+#[tokio::test]
+async fn a_full_database_says_so_loses_nothing_and_recovers() {
+    let directory = prepared().await;
+    let settings = Settings { max_bytes: Some(700 << 10), ..Settings::default() };
+    let database = Database::open(directory.path(), root(directory.path()), settings).unwrap();
+    let store = database.tenant(TENANT);
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        let entry = message(0, acknowledged.len() as u64 + 1, &[7; 20_000]);
+        match store.write(move |tx| tx.append_entry(entry)).await {
+            Ok(Append::Recorded { entry, .. }) => acknowledged.push(entry.seq),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break error,
+        }
+        assert!(acknowledged.len() < 100, "the limit did not work");
+    };
+    assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+    assert_eq!(refused.code(), wire::ErrorCode::StorageUnavailable);
+    assert_eq!(database.health(), Health::Full);
+    let there = store.read(|tx| tx.fetch_entries(TALK, MEI_PHONE, 0, 500)).await.unwrap().unwrap();
+    assert_eq!(there.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), acknowledged);
+
+    // Room comes back: the writer finds out by itself.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while database.health() != Health::Ready {
+        assert!(Instant::now() < deadline, "the storage did not recover: {:?}", database.health());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(database.counters().failed_batches >= 1);
+    database.close();
+    drop((database, store));
+    assert_eq!(seqs(directory.path()).await, acknowledged);
+}
+
+#[tokio::test]
+async fn a_damaged_page_refuses_to_open_and_says_what_to_do() {
+    let directory = prepared().await;
+    let file = directory.path().join("mifeng.db");
+    let whole = std::fs::read(&file).unwrap();
+    for (what, at) in
+        [("header", 20), ("schema", 102), ("a page of a table", 4096 * 3 + 2), ("another page", 4096 * 12 + 3)]
+    {
+        let mut damaged = whole.clone();
+        damaged[at..at + 60].fill(0xa5);
+        std::fs::write(&file, &damaged).unwrap();
+        let Err(error) = open(directory.path()) else { panic!("{what} is damaged, and nobody noticed") };
+        assert!(matches!(&error, OpenError::Corrupt { .. } | OpenError::Foreign { .. }), "{what}: {error:?}");
+        if let OpenError::Corrupt { .. } = &error {
+            assert!(error.to_string().contains("restore it from a backup"), "{error}");
+        }
+    }
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    assert!(matches!(open(directory.path()), Err(OpenError::Corrupt { .. })));
+    std::fs::write(&file, b"something else altogether, long enough to be no header of a database at all, is it not?")
+        .unwrap();
+    assert!(open(directory.path()).is_err());
+    std::fs::write(&file, &whole).unwrap();
+    assert!(open(directory.path()).is_ok());
+}
+
+#[tokio::test]
+async fn foreign_files_newer_schemas_and_wrong_roots_are_refused() {
+    let directory = prepared().await;
+    let file = directory.path().join("mifeng.db");
+    let stranger = Database::open(directory.path(), keyring::RootKey::ephemeral().unwrap(), Settings::default());
+    assert!(matches!(stranger, Err(OpenError::WrongRootKey)));
+    let change = |text: &str| rusqlite::Connection::open(&file).unwrap().execute_batch(text).unwrap();
+    change("insert into schema_migrations values (2, x'00')");
+    assert!(matches!(open(directory.path()), Err(OpenError::NewerSchema { found: 2, known: 1 })));
+    change("delete from schema_migrations where version = 2");
+    assert!(open(directory.path()).is_ok());
+    change("pragma application_id = 1");
+    assert!(matches!(open(directory.path()), Err(OpenError::Foreign { .. })));
+}
+
+#[tokio::test]
+async fn a_job_that_fails_or_panics_is_undone_alone() {
+    let world = world().await;
+    world.store.write(add_talk).await.unwrap();
+    let (held, hold) = mpsc::sync_channel::<()>(0);
+    // Holds the writer until the others wait, so that they become one batch.
+    world.store.submit(move |_| hold.recv().map_err(|_| Error::Overloaded), |_| ());
+    let (told, answers) = mpsc::sync_channel(4);
+    let before = world.database.counters();
+    while world.database.counters().waiting > 0 {
+        tokio::task::yield_now().await;
+    }
+    for (id, ending) in [(1, "fine"), (2, "fails"), (3, "panics"), (4, "fine")] {
+        let told = told.clone();
+        let job = move |tx: &mut store::Tx<'_>| {
+            tx.append_entry(message(0, id, b"sealed"))?;
+            match ending {
+                "fails" => Err(Error::LogFull),
+                "panics" => panic!("a job of this test panics"),
+                _ => Ok(id),
+            }
+        };
+        world.store.submit(job, move |result| told.send((id, result)).unwrap());
+    }
+    held.send(()).unwrap();
+    let answers: Vec<_> = answers.iter().take(4).collect();
+    assert!(
+        matches!(answers.as_slice(), [(1, Ok(1)), (2, Err(Error::LogFull)), (3, Err(Error::Panicked)), (4, Ok(4))]),
+        "{answers:?}"
+    );
+    let after = world.database.counters();
+    assert_eq!((after.undone - before.undone, after.batches - before.batches), (2, 2), "not one batch: {after:?}");
+    let there = world.store.read(|tx| tx.fetch_entries(TALK, MEI_PHONE, 0, 9)).await.unwrap().unwrap();
+    let ids: Vec<_> = there.entries.iter().map(|entry| (entry.seq, entry.message_id)).collect();
+    assert_eq!(ids, [(1, message_id(1)), (2, message_id(4))]);
+}
+
+#[tokio::test]
+async fn a_key_made_by_a_job_that_was_undone_is_not_remembered() {
+    let world = world().await;
+    let failed = world.store.write(|tx| {
+        add_talk(tx)?;
+        Err::<(), _>(Error::LogFull)
+    });
+    assert!(failed.await.is_err());
+    world.store.write(add_talk).await.unwrap();
+    world.store.write(|tx| tx.append_entry(message(0, 1, b"sealed"))).await.unwrap();
+    let there = world.store.read(|tx| tx.fetch_entries(TALK, MEI_PHONE, 0, 9)).await.unwrap().unwrap();
+    assert_eq!(there.entries[0].payload, b"sealed");
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { writes_waiting_max: 2, ..Settings::default() };
+    let database = Database::open(directory.path(), keyring::RootKey::ephemeral().unwrap(), settings).unwrap();
+    let store = database.tenant(TENANT);
+    let (release, hold) = mpsc::sync_channel::<()>(0);
+    let (running, runs) = mpsc::sync_channel::<()>(0);
+    store.submit(
+        move |_| {
+            running.send(()).unwrap();
+            hold.recv().unwrap();
+            Ok::<_, Error>(())
+        },
+        |_| (),
+    );
+    runs.recv().unwrap();
+    let (told, answers) = mpsc::sync_channel(3);
+    for number in 0..3 {
+        let told = told.clone();
+        store.submit(move |_| Ok::<_, Error>(number), move |result| told.send(result).unwrap());
+    }
+    assert!(matches!(answers.recv().unwrap(), Err(Error::Overloaded)));
+    release.send(()).unwrap();
+    assert!(matches!((answers.recv().unwrap(), answers.recv().unwrap()), (Ok(0), Ok(1))));
+    database.close();
+    assert!(matches!(store.write(|_| Ok::<_, Error>(())).await, Err(Error::Unavailable(_))));
+    assert!(matches!(store.read(|_| Ok::<_, Error>(())).await, Err(Error::Unavailable(_))));
+}
