@@ -11,7 +11,7 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How often the files are looked at.
-const POLL: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_secs(2);
 
 /// The TLS configuration of one listener: what new connections get.
 pub struct Reloading {

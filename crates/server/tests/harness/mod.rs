@@ -37,6 +37,7 @@ pub const PASSPHRASE: &str = "tulip-granite-oyster-7";
 /// A data directory, and the server that runs on it.
 pub struct Server {
     pub dir: Arc<TempDir>,
+    data: PathBuf,
     pub running: Option<Running>,
     pub addresses: process::Addresses,
     stop: watch::Sender<bool>,
@@ -78,11 +79,17 @@ impl Server {
         let root = RootKey::open(&dir.path().join(mifeng_server::ROOT_KEY_FILE), &passphrase).unwrap();
         let (stop, stopped) = watch::channel(false);
         let running = process::start(dir.path(), config, root, stopped).await.unwrap();
-        Self { dir, addresses: running.addresses, running: Some(running), stop }
+        Self { data: dir.path().into(), dir, addresses: running.addresses, running: Some(running), stop }
+    }
+
+    /// One that runs in another process.
+    pub fn elsewhere(data: PathBuf, addresses: process::Addresses) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self { dir, data, addresses, running: None, stop: watch::Sender::new(false) }
     }
 
     pub fn data(&self) -> PathBuf {
-        self.dir.path().into()
+        self.data.clone()
     }
 
     pub fn node(&self) -> &mifeng_server::node::Node {

@@ -1,0 +1,314 @@
+//! The real binary: its commands, its start, its end.
+
+mod harness;
+
+use harness::{
+    PASSPHRASE, Server,
+    line::Gone,
+    phone::{PASSWORD, Pair, Phone},
+};
+use mifeng_server::{admin::Suite, process::Addresses};
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use wire::{ErrorCode, Event, request::*};
+
+fn mifengd(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mifengd"));
+    command.args(arguments).arg("--data").arg(data).stdin(Stdio::null());
+    command.env("MIFENG_ROOT_PASSPHRASE", PASSPHRASE);
+    for plane in ["CLIENTS", "ADMIN", "INTERNAL"] {
+        command.env(format!("MIFENG_{plane}_LISTEN"), "127.0.0.1:0");
+    }
+    command
+}
+
+fn run(data: &Path, arguments: &[&str]) -> Output {
+    mifengd(data, arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A running `mifengd`, killed when the test is over.
+struct Running {
+    child: Child,
+    server: Server,
+}
+
+impl Running {
+    fn start(dir: &Arc<TempDir>, change: impl FnOnce(&mut Command)) -> Self {
+        let data = dir.path().join("data");
+        if !data.exists() {
+            assert!(run(&data, &["init"]).status.success());
+        }
+        let _ = fs::remove_file(data.join("addresses.json"));
+        let mut command = mifengd(&data, &["serve"]);
+        command.stderr(fs::File::options().create(true).append(true).open(dir.path().join("log")).unwrap());
+        change(&mut command);
+        let child = command.spawn().unwrap();
+        let start = Instant::now();
+        let addresses = loop {
+            match Addresses::read(&data) {
+                Ok(addresses) => break addresses,
+                Err(_) => assert!(start.elapsed() < Duration::from_secs(20), "it does not start"),
+            }
+            std::thread::yield_now();
+        };
+        Self { child, server: Server::elsewhere(data, addresses) }
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn dir() -> Arc<TempDir> {
+    Arc::new(tempfile::tempdir().unwrap())
+}
+
+#[test]
+fn b9_init_refuses_a_weak_passphrase_and_leaves_nothing_behind() {
+    let dir = dir();
+    for weak in ["", "short", "password1234", "aaaaaaaaaaaaaaaa"] {
+        let data = dir.path().join("data");
+        let output = mifengd(&data, &["init"]).env("MIFENG_ROOT_PASSPHRASE", weak).output().unwrap();
+        assert!(!output.status.success() && stderr(&output).contains("passphrase"), "{weak}: {}", stderr(&output));
+        assert!(!data.exists(), "{weak}");
+    }
+}
+
+#[test]
+fn b9_two_installations_share_no_key_and_init_overwrites_nothing() {
+    let dir = dir();
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    assert!(run(&one, &["init"]).status.success() && run(&two, &["init"]).status.success());
+    let keys = ["root.key", "tls/clients/ca-key.pem", "tls/admin/client-key.pem", "tls/internal/server-key.pem"];
+    for key in keys {
+        assert_ne!(fs::read(one.join(key)).unwrap(), fs::read(two.join(key)).unwrap(), "{key}");
+    }
+    let before = fs::read(one.join("root.key")).unwrap();
+    let again = run(&one, &["init"]);
+    assert!(!again.status.success() && stderr(&again).contains("made before"), "{}", stderr(&again));
+    assert_eq!(fs::read(one.join("root.key")).unwrap(), before);
+}
+
+#[test]
+fn check_names_what_is_wrong() {
+    let dir = dir();
+    let data = dir.path().join("data");
+    let missing = run(&data, &["check"]);
+    assert!(!missing.status.success() && stderr(&missing).contains("mifengd.toml"), "{}", stderr(&missing));
+    assert!(run(&data, &["init"]).status.success());
+    assert!(run(&data, &["check"]).status.success());
+    let config = data.join("mifengd.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("idle_timeout_ms", "idle_timout_ms")).unwrap();
+    let output = run(&data, &["check"]);
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("idle_timout_ms") && stderr(&output).contains("line "), "{}", stderr(&output));
+    fs::write(&config, text.replace("host = \"localhost\"", "host = \"chat.example.org\"")).unwrap();
+    let output = run(&data, &["check"]);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && stdout.contains("does not have the server's name"), "{stdout}");
+    fs::write(&config, &text).unwrap();
+    let (clients, admin) = (data.join("tls/clients"), data.join("tls/admin"));
+    fs::copy(admin.join("server-key.pem"), clients.join("server-key.pem")).unwrap();
+    let output = run(&data, &["check"]);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && stdout.contains("does not belong to the certificate"), "{stdout}");
+    assert!(run(&data, &["renew"]).status.success() && run(&data, &["check"]).status.success());
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let dir = dir();
+    let data = dir.path().join("data");
+    assert!(run(&data, &["init"]).status.success());
+    let wrong = mifengd(&data, &["serve"]).env("MIFENG_ROOT_PASSPHRASE", "tulip-granite-oyster-8").output().unwrap();
+    assert!(
+        !wrong.status.success() && stderr(&wrong).contains("passphrase of the root key is wrong"),
+        "{}",
+        stderr(&wrong)
+    );
+    let none = mifengd(&data, &["serve"]).env_remove("MIFENG_ROOT_PASSPHRASE").output().unwrap();
+    assert!(!none.status.success() && stderr(&none).contains("no passphrase"), "{}", stderr(&none));
+    let typo = mifengd(&data, &["serve"]).env("MIFENG_LIMITS_CONECTIONS", "1").output().unwrap();
+    assert!(!typo.status.success() && stderr(&typo).contains("MIFENG_LIMITS_CONECTIONS"), "{}", stderr(&typo));
+    let nobody = run(&data, &["tenant", "list"]);
+    assert!(!nobody.status.success() && stderr(&nobody).contains("no server runs"), "{}", stderr(&nobody));
+    let running = Running::start(&dir, |_| {});
+    let second = run(&data, &["serve"]);
+    assert!(!second.status.success() && stderr(&second).contains("in use"), "{}", stderr(&second));
+    drop(running);
+}
+
+#[test]
+fn an_operator_makes_a_tenant_and_an_invite() {
+    let dir = dir();
+    let data = dir.path().join("data");
+    let _running = Running::start(&dir, |_| {});
+    assert!(run(&data, &["tenant", "create", "acme"]).status.success());
+    let twice = run(&data, &["tenant", "create", "acme"]);
+    assert!(!twice.status.success() && stderr(&twice).contains("already_exists"), "{}", stderr(&twice));
+    let odd = run(&data, &["tenant", "create", "Acme"]);
+    assert!(!odd.status.success() && stderr(&odd).contains("a-z"), "{}", stderr(&odd));
+    let list = run(&data, &["tenant", "list"]);
+    assert!(String::from_utf8_lossy(&list.stdout).starts_with("acme\tten_"));
+    let invite = run(&data, &["invite", "create", "--tenant", "acme", "--expires", "1h", "--json"]);
+    let invite: serde_json::Value = serde_json::from_slice(&invite.stdout).unwrap();
+    let link: wire::invite_link::InviteLink = invite["link"].as_str().unwrap().parse().unwrap();
+    assert_eq!((link.tenant.as_str(), link.host.as_str()), ("acme", "localhost"));
+    let unknown = run(&data, &["invite", "create", "--tenant", "nobody"]);
+    assert!(!unknown.status.success() && stderr(&unknown).contains("unknown_tenant"), "{}", stderr(&unknown));
+    assert!(!run(&data, &["tenant", "delete", "acme"]).status.success(), "not without --yes");
+    assert!(run(&data, &["tenant", "delete", "acme", "--yes"]).status.success());
+    assert!(run(&data, &["tenant", "list"]).stdout.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_drains_and_exits_with_success() {
+    let dir = dir();
+    let mut running = Running::start(&dir, |_| {});
+    running.server.tenant("acme", Suite::Classical).await;
+    let alice = Phone::join(&running.server, "acme", "alice").await;
+    let mut line = alice.connect(&running.server).await;
+    running.signal("TERM");
+    assert_eq!(line.event().await, Event::Draining);
+    assert_eq!(line.gone().await, Gone(Some(1012)));
+    assert!(running.child.wait().unwrap().success());
+    assert!(!dir.path().join("data/addresses.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigkill_in_the_middle_loses_nothing_that_was_answered() {
+    let dir = dir();
+    let mut running = Running::start(&dir, |_| {});
+    running.server.tenant("acme", Suite::Classical).await;
+    let mut pair = Pair::meet(&running.server, "acme").await;
+    let mut sent = Vec::new();
+    for number in 0..500_u32 {
+        let send = pair.alice.seal(pair.conversation, pair.group, &number.to_be_bytes());
+        sent.push((pair.to_alice.begin(&send).await, send));
+    }
+    let mut answered = Vec::new();
+    for (id, send) in &sent {
+        match pair.to_alice.answer::<Send>(*id).await {
+            Ok(answer) => answered.push((send.message_id, answer.unwrap())),
+            Err(_) => break,
+        }
+        if answered.len() == 120 {
+            running.child.kill().unwrap();
+        }
+    }
+    running.child.wait().unwrap();
+    assert!(answered.len() >= 120, "{}", answered.len());
+    drop(running);
+    let running = Running::start(&dir, |_| {});
+    let mut to_bob = pair.bob.connect(&running.server).await;
+    let fetched = to_bob.call(&Fetch { conversation: pair.conversation, after: 1, limit: 500 }).await.unwrap();
+    for (message_id, at) in &answered {
+        let entry = fetched.entries.iter().find(|entry| entry.seq == at.seq).unwrap();
+        assert_eq!((entry.message_id, entry.at), (*message_id, at.at));
+    }
+    // What was not answered is sent again under its old id, and everything is there once, in order.
+    let mut to_alice = pair.alice.connect(&running.server).await;
+    for (_, send) in &sent {
+        to_alice.call(send).await.unwrap();
+    }
+    let fetched = to_bob.call(&Fetch { conversation: pair.conversation, after: 1, limit: 500 }).await.unwrap();
+    let ids: Vec<_> = fetched.entries.iter().map(|entry| entry.message_id).collect();
+    assert_eq!(ids, sent.iter().map(|(_, send)| send.message_id).collect::<Vec<_>>());
+}
+
+/// The forms in which a canary would show.
+fn forms(canary: &[u8]) -> Vec<Vec<u8>> {
+    let hex: String = canary.iter().map(|byte| format!("{byte:02x}")).collect();
+    let decimal = format!("{canary:?}");
+    let text = String::from_utf8_lossy(canary).into_owned();
+    vec![
+        canary.to_vec(),
+        hex.clone().into(),
+        hex.to_uppercase().into(),
+        decimal.into(),
+        text.escape_debug().to_string().into(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c6_no_secret_is_in_the_log() {
+    let dir = dir();
+    let running = Running::start(&dir, |command| {
+        command.env("MIFENG_LOG_LEVEL", "debug").env("MIFENG_LOG_FORMAT", "json");
+    });
+    running.server.tenant("canarytenant", Suite::Classical).await;
+    let mut pair = Pair::meet(&running.server, "canarytenant").await;
+    let invite = running.server.invite("canarytenant", 1, 60_000).await;
+    let carol = Phone::join_by(&running.server, &invite, "canaryhandlecarol").await.unwrap();
+    let text = b"canary text of a message";
+    let sent = pair.alice.seal(pair.conversation, pair.group, text);
+    pair.to_alice.call(&sent).await.unwrap();
+    let found = pair.to_bob.call(&FindUser { handle: "canaryhandlecarol".into() }).await.unwrap();
+    assert_eq!(found.user, carol.user);
+    let _ = pair.to_bob.call(&FindUser { handle: "canaryhandlenobody".into() }).await.unwrap_err();
+    let mut line = carol.connect(&running.server).await;
+    let secret = carol.key_package(e2ee::KeyPackageUse::Once);
+    line.call(&PublishKeyPackages { one_time: vec![secret.clone().into()], last_resort: None }).await.unwrap();
+    let (mut person, greeting) = harness::line::Line::hello(&running.server, "canarytenant").await;
+    carol.log_in(&mut person, "canaryhandlecarol", PASSWORD).await.unwrap();
+    for broken in [vec![1, 2, 3], b"canary in a frame".to_vec()] {
+        let mut line = harness::line::Line::connect(&running.server).await;
+        line.raw(broken).await;
+        line.gone().await;
+    }
+    let refused = person.call(&Sync {}).await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::Unauthenticated));
+    running.signal("TERM");
+    drop(line);
+    let mut log = Vec::new();
+    let mut running = running;
+    running.child.wait().unwrap();
+    fs::File::open(dir.path().join("log")).unwrap().read_to_end(&mut log).unwrap();
+    let is_there =
+        |canary: &[u8]| forms(canary).iter().any(|form| log.windows(form.len()).any(|window| window == form));
+    assert!(is_there(b"canarytenant"), "the control: a tenant's name is public");
+    let canaries: [&[u8]; 10] = [
+        b"canaryhandle",
+        b"canary text",
+        b"canary in a frame",
+        PASSWORD.as_bytes(),
+        invite.code.as_bytes(),
+        PASSPHRASE.as_bytes(),
+        &greeting.challenge,
+        &sent.payload[sent.payload.len() - 32..],
+        &secret[secret.len() - 32..],
+        b"BEGIN PRIVATE KEY",
+    ];
+    for canary in canaries {
+        assert!(!is_there(canary), "{}", String::from_utf8_lossy(canary));
+    }
+}
+
+#[test]
+fn a_running_server_leaves_no_core() {
+    let dir = dir();
+    let running = Running::start(&dir, |_| {});
+    let limits = fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}
