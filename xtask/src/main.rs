@@ -1,5 +1,5 @@
 //! The project's own chores: `cargo xtask test`, `tidy` and `demo`. Needs nothing but Rust; installs the rest itself.
-
+mod demo;
 mod prepare;
 mod stage;
 mod test;
@@ -23,12 +23,15 @@ enum Chore {
     Test(test::Options),
     /// Checks the rules of the house: layers, source, lengths, docs, dependencies.
     Tidy,
+    /// Builds, and plays the story of one conversation with the real programs; then leaves the server up.
+    Demo(demo::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Test(options) => test::run(&options),
         Chore::Tidy => tidy::run(),
+        Chore::Demo(options) => demo::run(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -6,8 +6,18 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What building needs: a C compiler and linker, and what the vendored OpenSSL of the client's SQLCipher is built with.
-pub(crate) fn to_build() -> Result<()> {
-    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.works)()).collect();
+fn to_build() -> Result<()> {
+    install(&TOOLS)
+}
+
+/// What the demo needs on top: a program that is not ours to look into the server's database.
+pub(crate) fn to_demonstrate() -> Result<()> {
+    to_build()?;
+    install(&[Tool { name: "sqlite3", packages: &["sqlite3"], works: || runs("sqlite3", &["--version"]) }])
+}
+
+fn install(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<&Tool> = tools.iter().filter(|tool| !(tool.works)()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -23,7 +33,7 @@ pub(crate) fn to_build() -> Result<()> {
     println!("Missing: {names}. Installing {} with apt-get.", packages.join(", "));
     apt_get(&["update", "-q"])?;
     apt_get(&[&["install", "-q", "-y", "--no-install-recommends"], packages.as_slice()].concat())?;
-    match TOOLS.iter().find(|tool| !(tool.works)()) {
+    match tools.iter().find(|tool| !(tool.works)()) {
         Some(tool) => bail!("{} is still missing after apt-get", tool.name),
         None => Ok(()),
     }

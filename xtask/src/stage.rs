@@ -162,6 +162,8 @@ fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,@+%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
+    } else if word.contains('\'') && !word.contains(['"', '$', '`', '\\', '!']) {
+        format!("\"{word}\"")
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
@@ -221,6 +223,7 @@ mod tests {
 
     #[test]
     fn commands_are_written_so_that_they_can_be_pasted() {
-        assert_eq!(written(Command::new("echo").args(["a-b", "it's", ""])), r"echo a-b 'it'\''s' ''");
+        assert_eq!(written(Command::new("echo").args(["a-b", "it's", ""])), "echo a-b \"it's\" ''");
+        assert_eq!(written(Command::new("echo").args(["$it's", "a b"])), r"echo '$it'\''s' 'a b'");
     }
 }

@@ -40,9 +40,8 @@ pub(crate) fn random_text() -> Result<String> {
 pub(crate) fn encodings(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let bytes = text.as_bytes();
     let wide = |order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
-    let each = |form: fn(&u8) -> String, between: &str| {
-        bytes.iter().map(form).collect::<Vec<_>>().join(between).into_bytes()
-    };
+    let each =
+        |form: fn(&u8) -> String, between: &str| bytes.iter().map(form).collect::<Vec<_>>().join(between).into_bytes();
     let (first_half, second_half) = bytes.split_at(bytes.len() / 2);
     let mut forms = vec![
         ("as it is", bytes.to_vec()),
@@ -65,7 +64,8 @@ pub(crate) fn encodings(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     for (alignment, name) in ["base64", "base64, one byte in", "base64, two bytes in"].into_iter().enumerate() {
         forms.push((name, base64_core(bytes, alignment, BASE64)));
     }
-    for (alignment, name) in ["base64url", "base64url, one byte in", "base64url, two bytes in"].into_iter().enumerate() {
+    for (alignment, name) in ["base64url", "base64url, one byte in", "base64url, two bytes in"].into_iter().enumerate()
+    {
         forms.push((name, base64_core(bytes, alignment, BASE64_URL)));
     }
     let mut seen = BTreeSet::new();

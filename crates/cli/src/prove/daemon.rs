@@ -39,7 +39,8 @@ impl Daemon {
     pub(super) fn init(program: &Path, folder: &Path) -> Result<Self> {
         let log = folder.join("mifengd.log");
         let program = program.to_owned();
-        let daemon = Self { program, data: folder.join("data"), log, passphrase: random_text()?, child: None, addresses: None };
+        let daemon =
+            Self { program, data: folder.join("data"), log, passphrase: random_text()?, child: None, addresses: None };
         daemon.command(&["init"])?;
         Ok(daemon)
     }
@@ -60,7 +61,8 @@ impl Daemon {
         }
         // The most talkative it can be: what it must not say, it must not say even then.
         command.env("MIFENG_LOG_LEVEL", "debug");
-        let mut child = command.stdin(Stdio::null()).stdout(log()?).stderr(log()?).spawn().context("starting mifengd")?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(log()?).stderr(log()?).spawn().context("starting mifengd")?;
         let ready = wait_for(|| match child.try_wait()? {
             Some(status) => bail!("mifengd ended ({status}); its last words:\n{}", self.last_words()),
             None => Ok(fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())),
@@ -97,7 +99,8 @@ impl Daemon {
         let pid = self.child.as_ref().context("mifengd is not running")?.id();
         self.signal(Signal::STOP)?;
         let stopped = wait_for(|| Ok(is_stopped(pid)?.then_some(())));
-        let result = stopped.and_then(|stopped| stopped.context("mifengd did not stand still")).and_then(|()| work(pid));
+        let result =
+            stopped.and_then(|stopped| stopped.context("mifengd did not stand still")).and_then(|()| work(pid));
         self.signal(Signal::CONT)?;
         result
     }
@@ -186,6 +189,8 @@ pub(super) fn find(named: Option<PathBuf>) -> Result<PathBuf> {
     let program = named.unwrap_or_else(|| own.with_file_name("mifengd"));
     match File::open(&program) {
         Ok(_) => Ok(program),
-        Err(error) => bail!("there is no mifengd at {} ({error}): name it with --mifengd PATH or MIFENGD", program.display()),
+        Err(error) => {
+            bail!("there is no mifengd at {} ({error}): name it with --mifengd PATH or MIFENGD", program.display())
+        }
     }
 }

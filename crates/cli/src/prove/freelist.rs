@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_broken_list_is_an_error_and_not_a_shorter_search() {
-        for (at, number) in [(36, 5), (36, 3), (32, 99), (PAGE + 8, 99), (PAGE + 8, 0), (PAGE + 4, 127), (5 * PAGE, 2)] {
+        for (at, number) in [(36, 5), (36, 3), (32, 99), (PAGE + 8, 99), (PAGE + 8, 0), (PAGE + 4, 127), (5 * PAGE, 2)]
+        {
             let mut file = database();
             file[at..at + 4].copy_from_slice(&u32::to_be_bytes(number));
             assert!(free_pages(&file).is_err(), "{number} at {at}");

@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn lines_of_the_map_are_read() {
         let line = "7ffd1c5e2000-7ffd1c603000 rw-p 00000000 00:00 0                          [stack]";
-        let region = Region { start: 0x7ffd_1c5e_2000, end: 0x7ffd_1c60_3000, is_readable: true, name: "[stack]".into() };
+        let region =
+            Region { start: 0x7ffd_1c5e_2000, end: 0x7ffd_1c60_3000, is_readable: true, name: "[stack]".into() };
         assert_eq!(parse(line).unwrap(), region);
         assert!(!parse("55d0-55d1 ---p 00000000 00:00 0 ").unwrap().is_readable);
         assert!(parse("nonsense").is_err());

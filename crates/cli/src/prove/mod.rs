@@ -60,13 +60,21 @@ impl Args {
             }
         };
         context.output.line(report.text(), &report.json())?;
-        if report.is_proof() { Ok(()) } else { Err(Failure::new(Kind::Internal, "this run proves nothing; see the report")) }
+        if report.is_proof() {
+            Ok(())
+        } else {
+            Err(Failure::new(Kind::Internal, "this run proves nothing; see the report"))
+        }
     }
 
     fn report(self) -> Result<Report> {
         let program = daemon::find(self.mifengd)?;
         let folder = Folder::new()?;
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(prove(&program, &folder.0))
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?
+            .block_on(prove(&program, &folder.0))
     }
 }
 

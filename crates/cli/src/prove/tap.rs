@@ -94,7 +94,9 @@ async fn connection(client: TcpStream, number: u32, shared: Arc<Shared>) {
     let (from_client, to_client) = split(client);
     let (from_server, to_server) = split(server);
     let record = |name: &str| File::create_new(shared.folder.join(format!("{number:04}-{name}")));
-    let files = (|| Ok::<_, std::io::Error>((record("from-client")?, record("from-client-unmasked")?, record("from-server")?)))();
+    let files = (|| {
+        Ok::<_, std::io::Error>((record("from-client")?, record("from-client-unmasked")?, record("from-server")?))
+    })();
     let (sent, unmasked, answered) = match files {
         Ok(files) => files,
         Err(error) => return shared.fail(&error.to_string()),

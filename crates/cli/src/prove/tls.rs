@@ -37,7 +37,8 @@ impl Plane {
         let key = KeyPair::generate()?;
         let leaf = params.signed_by(&key, &issuer)?;
         let chain = [vec![leaf.der().clone()], self.certificates("ca.pem")?].concat();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|error| anyhow::anyhow!("the tap's key: {error}"))?;
+        let key =
+            PrivateKeyDer::try_from(key.serialize_der()).map_err(|error| anyhow::anyhow!("the tap's key: {error}"))?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()

@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn masked_words_are_read_however_the_bytes_arrive() {
         let mask = Some([0x37, 0xfa, 0x21, 0x3d]);
-        let words: [Vec<u8>; 4] = [b"first".to_vec(), Vec::new(), vec![b'm'; 300], [vec![b'l'; 70_000], b"last".to_vec()].concat()];
+        let words: [Vec<u8>; 4] =
+            [b"first".to_vec(), Vec::new(), vec![b'm'; 300], [vec![b'l'; 70_000], b"last".to_vec()].concat()];
         let stream: Vec<u8> = HEAD.iter().copied().chain(words.iter().flat_map(|word| frame(word, mask))).collect();
         assert!(!stream.windows(5).any(|window| window == b"first"), "the mask hides it");
         for size in [1, 2, 3, 5, 11, 4096, stream.len()] {
