@@ -165,7 +165,10 @@ impl Work {
     }
 
     const fn fetches(&self) -> bool {
-        matches!(self, Self::Sync | Self::FetchChain(_) | Self::FetchWelcomes | Self::WelcomeTree | Self::Fetch(_))
+        // Key packages count too: without them nobody can bring this device anything.
+        let brings =
+            matches!(self, Self::Sync | Self::FetchChain(_) | Self::FetchWelcomes | Self::WelcomeTree | Self::Fetch(_));
+        brings || matches!(self, Self::Publish(_))
     }
 
     pub(crate) fn acknowledge(cursors: &[Cursor]) -> Self {

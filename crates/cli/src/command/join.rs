@@ -35,10 +35,14 @@ enum Outcome {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let link: InviteLink = self.line.parse().map_err(|_| {
-            Failure::usage("this is not an invite line").hint("it begins with mifeng:// and ends in &ca= and 64 digits; quote it")
+            Failure::usage("this is not an invite line")
+                .hint("it begins with mifeng:// and ends in &ca= and 64 digits; quote it")
         })?;
         let password = self.password()?;
         let profile = context.profile()?;
+        if profile.address().is_ok() && context.shell(&profile)?.client().account_view().is_some() {
+            return Err(client::Error::AlreadyJoined.into());
+        }
         profile.remember(&link)?;
         let mut shell = context.shell(&profile)?;
         shell.client().join(&link.tenant, &link.code, &self.handle, password.as_bytes(), now())?;

@@ -2,6 +2,7 @@
 
 mod chats;
 mod completions;
+mod contacts;
 mod edit;
 mod join;
 mod open;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Edit(edit::Args),
     Delete(edit::DeleteArgs),
     Search(search::Args),
+    Contacts(contacts::Args),
     Whois(whois::Args),
     Prove(prove::Args),
     Completions(completions::Args),
@@ -51,6 +53,7 @@ impl Command {
             Self::Edit(args) => args.run(context).await,
             Self::Delete(args) => args.run(context).await,
             Self::Search(args) => args.run(context).await,
+            Self::Contacts(args) => args.run(context),
             Self::Whois(args) => args.run(context).await,
             Self::Prove(args) => args.run(context).await,
             Self::Completions(args) => args.run(),

@@ -17,7 +17,9 @@ impl Args {
         let id = conversation::open(&mut shell, context, &format!("@{}", self.handle.trim_start_matches('@'))).await?;
         conversation::catch_up(&mut shell, context).await?;
         let value = json!({"conversation": id.to_string()});
-        context.output.line(format!("You can talk to {} now: mifeng send @{} 'hello'", self.handle, self.handle), &value)?;
+        context
+            .output
+            .line(format!("You can talk to {} now: mifeng send @{} 'hello'", self.handle, self.handle), &value)?;
         shell.close().await;
         Ok(())
     }

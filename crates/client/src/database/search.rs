@@ -97,7 +97,7 @@ mod tests {
     fn indexed(texts: &[&str]) -> Connection {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(
-            "CREATE VIRTUAL TABLE search USING fts5 (words, content='', contentless_delete=1, detail=full)",
+            "CREATE VIRTUAL TABLE search USING fts5 (words, content='', contentless_delete=1, detail=full, tokenize='ascii')",
         )
         .unwrap();
         for (row, text) in (1..).zip(texts) {

@@ -124,8 +124,8 @@ CREATE TABLE outbox (
     UNIQUE (conversation, message_id)
 ) STRICT;
 
--- Local search: words, and every two neighbouring characters of scripts that are written without spaces.
-CREATE VIRTUAL TABLE search USING fts5 (words, content='', contentless_delete=1, detail=full);
+-- Local search (the tokeniser only splits at our spaces): words, and every two neighbouring characters of scripts that are written without spaces.
+CREATE VIRTUAL TABLE search USING fts5 (words, content='', contentless_delete=1, detail=full, tokenize='ascii');
 
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,

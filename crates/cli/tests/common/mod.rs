@@ -1,0 +1,224 @@
+//! The real programs over real sockets: `mifengd` and `mifeng` as people run them.
+
+#![allow(dead_code, reason = "every test file uses its own part of this")]
+
+use serde_json::Value;
+use std::io::Read;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub const TENANT: &str = "acme";
+const PASSPHRASE: &str = "only for tests: 7 lanterns under a bridge";
+pub const PASSWORD: &str = "a password of some length";
+
+/// A server with its data directory. Dropping it kills it.
+pub struct Server {
+    pub folder: TempDir,
+    child: Option<Child>,
+    /// Where devices connect; the same after a restart, because their profiles remember it.
+    address: Option<String>,
+}
+
+/// One person's device: a profile directory.
+pub struct Person {
+    pub profile: PathBuf,
+    pub handle: String,
+}
+
+/// The server's program. Cargo builds only this package's own; `cargo build -p mifeng-server` makes the other.
+fn mifengd() -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_mifeng")).with_file_name("mifengd");
+    let path = std::env::var_os("MIFENGD").map_or(beside, PathBuf::from);
+    assert!(path.exists(), "{} is missing: cargo build -p mifeng-server", path.display());
+    path
+}
+
+impl Server {
+    /// A new server with one tenant.
+    pub fn start() -> Self {
+        let mut server = Self { folder: tempfile::tempdir().unwrap(), child: None, address: None };
+        let done = server.command().args(["init", "--host", "localhost,127.0.0.1"]).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        server.serve();
+        let done = server.command().args(["tenant", "create", TENANT]).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        server
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(mifengd());
+        command.arg("--data").arg(self.folder.path().join("data")).env("MIFENG_ROOT_PASSPHRASE", PASSPHRASE);
+        command.env("MIFENG_CLIENTS_LISTEN", self.address.as_deref().unwrap_or("127.0.0.1:0"));
+        command.env("MIFENG_ADMIN_LISTEN", "127.0.0.1:0").env("MIFENG_INTERNAL_LISTEN", "127.0.0.1:0");
+        command
+    }
+
+    /// Starts the process and waits until it listens.
+    pub fn serve(&mut self) {
+        let addresses = self.folder.path().join("data/addresses.json");
+        let _ = std::fs::remove_file(&addresses);
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let child = self.command().arg("serve").stdout(Stdio::null()).stderr(log).stdin(Stdio::null()).spawn().unwrap();
+        self.child = Some(child);
+        let read = || {
+            let addresses: Value = serde_json::from_str(&std::fs::read_to_string(&addresses).ok()?).ok()?;
+            let clients = addresses["clients"].as_str()?.to_owned();
+            TcpStream::connect(&clients).ok().map(|_| clients)
+        };
+        self.address = Some(wait("the server listens", read));
+    }
+
+    /// SIGKILL: nothing is flushed, nothing is said.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            let status = child.wait().unwrap();
+            assert!(!status.success(), "the fault fired: {status}");
+        }
+    }
+
+    pub fn invite(&self, expires: &str) -> String {
+        let done =
+            self.command().args(["invite", "create", "--json", "--tenant", TENANT, "--expires", expires]).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{done:?}");
+        let invite: Value = serde_json::from_slice(&done.stdout).unwrap();
+        invite["link"].as_str().unwrap().to_owned()
+    }
+
+    /// A person who has not joined.
+    pub fn person(&self, handle: &str) -> Person {
+        Person { profile: self.folder.path().join(handle), handle: handle.into() }
+    }
+
+    /// A person who has joined.
+    pub fn joined(&self, handle: &str) -> Person {
+        let person = self.person(handle);
+        person.join(&self.invite("1h")).success();
+        person
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the server's log\n{}", self.log());
+        }
+    }
+}
+
+impl Person {
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mifeng"));
+        command.arg("--profile").arg(&self.profile).arg("--json").stdin(Stdio::null());
+        command.env("MIFENG_PASSWORD", PASSWORD).env_remove("MIFENG_PASSPHRASE").env_remove("MIFENG_PASSPHRASE_FILE");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Done {
+        Done(self.command().args(arguments).output().unwrap())
+    }
+
+    pub fn join(&self, link: &str) -> Done {
+        self.run(&["join", link, "--handle", &self.handle])
+    }
+
+    /// Says something and returns when the server has it.
+    pub fn say(&self, chat: &str, text: &str) -> Value {
+        self.run(&["send", chat, text]).success().pop().unwrap()
+    }
+
+    /// Everything in all conversations, after catching up.
+    pub fn lines(&self) -> Vec<Value> {
+        self.run(&["tail", "-n", "100000"]).success()
+    }
+
+    /// What was said, in order, after catching up.
+    pub fn texts(&self) -> Vec<String> {
+        let text = |line: Value| match line["state"].as_str() {
+            Some("recorded" | "pending") => line["text"].as_str().unwrap_or("-").to_owned(),
+            _ => format!("{}: {}", line["state"], line["reason"]),
+        };
+        self.lines().into_iter().map(text).collect()
+    }
+
+    /// Runs a command and kills it after a while.
+    pub fn killed(&self, arguments: &[&str], after: Duration) -> bool {
+        let mut child = self.command().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(after);
+        child.kill().unwrap();
+        !child.wait().unwrap().success()
+    }
+
+    /// Follows all conversations in the background.
+    pub fn follow(&self) -> Following {
+        let mut command = self.command();
+        command.args(["tail", "--follow", "-n", "100000"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        Following(command.spawn().unwrap())
+    }
+}
+
+/// A `tail --follow` that runs.
+pub struct Following(Child);
+
+impl Following {
+    /// Ends it and returns what it printed.
+    pub fn end(mut self) -> Vec<Value> {
+        self.0.kill().unwrap();
+        let mut text = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        self.0.wait().unwrap();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+/// A command that ended.
+pub struct Done(Output);
+
+impl Done {
+    pub fn is_success(&self) -> bool {
+        self.0.status.success()
+    }
+
+    /// The objects that it printed.
+    #[track_caller]
+    pub fn success(self) -> Vec<Value> {
+        assert!(self.0.status.success(), "{}\n{}", self.0.status, String::from_utf8_lossy(&self.0.stderr));
+        let text = String::from_utf8(self.0.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Its exit status and the error that it printed.
+    #[track_caller]
+    pub fn failure(self) -> (i32, Value) {
+        assert!(!self.0.status.success(), "it should have failed: {}", String::from_utf8_lossy(&self.0.stdout));
+        let text = String::from_utf8(self.0.stderr).unwrap();
+        let error =
+            text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|v| v["error"].is_object());
+        (self.0.status.code().unwrap(), error.unwrap_or_else(|| panic!("no error in {text}"))["error"].take())
+    }
+}
+
+/// Asks until there is an answer.
+#[track_caller]
+pub fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
