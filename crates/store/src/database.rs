@@ -6,7 +6,7 @@ use crate::reader::{Readers, in_snapshot};
 use crate::session::{OperatorTx, Session, Tx};
 use crate::sqlite::{self, Home};
 use crate::writer::{Job, Shared, Writer};
-use crate::{Error, OpenError};
+use crate::{Append, Error, NewEntry, OpenError};
 use keyring::RootKey;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -182,14 +182,14 @@ impl Database {
         thread.map(drop).map_err(|_| OpenError::Storage(Error::Unavailable(None)))
     }
 
-    fn submit<T, E, J, D>(&self, job: J, done: D)
+    fn submit<T, E, J, D>(&self, job: J, done: D, needs_savepoint: bool)
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         J: FnOnce(&Session) -> Result<T, E> + Send + 'static,
         D: FnOnce(Result<T, E>) + Send + 'static,
     {
-        let write = Box::new(Write { job: Some(job), result: None, done });
+        let write = Box::new(Write { job: Some(job), result: None, done, needs_savepoint });
         match self.inner.shared.queue.put(write) {
             Ok(()) => {}
             Err(Refused::Full(write)) => write.finish(Err(Error::Overloaded)),
@@ -205,7 +205,7 @@ impl Database {
     {
         let (answer, waits) = oneshot::channel();
         // Whoever no longer waits does not need the answer; the job is done or not as if they did.
-        self.submit(job, move |result| drop(answer.send(result)));
+        self.submit(job, move |result| drop(answer.send(result)), true);
         waits.await.unwrap_or_else(|_| Err(Error::Panicked.into()))
     }
 
@@ -227,6 +227,7 @@ struct Write<T, E, J, D> {
     job: Option<J>,
     result: Option<Result<T, E>>,
     done: D,
+    needs_savepoint: bool,
 }
 
 impl<T, E, J, D> Job for Write<T, E, J, D>
@@ -236,6 +237,10 @@ where
     J: FnOnce(&Session) -> Result<T, E> + Send,
     D: FnOnce(Result<T, E>) + Send,
 {
+    fn needs_savepoint(&self) -> bool {
+        self.needs_savepoint
+    }
+
     fn run(&mut self, session: &Session) -> bool {
         let Some(job) = self.job.take() else { return false };
         self.result.insert(job(session)).is_ok()
@@ -275,7 +280,16 @@ impl Store {
         D: FnOnce(Result<T, E>) + Send + 'static,
     {
         let tenant = self.tenant;
-        self.database.submit(move |session| job(&mut Tx { session, tenant }), done);
+        self.database.submit(move |session| job(&mut Tx { session, tenant }), done, true);
+    }
+
+    /// Queues [`Tx::append_entry`], the one write that happens for every message. As [`Store::submit`], but cheaper.
+    pub fn submit_entry<D>(&self, entry: NewEntry, done: D)
+    where
+        D: FnOnce(Result<Append, Error>) + Send + 'static,
+    {
+        let tenant = self.tenant;
+        self.database.submit(move |session| Tx { session, tenant }.append_entry(entry), done, false);
     }
 
     /// Writes, and waits until it is durable.

@@ -256,10 +256,16 @@ columns! {
         kind Public "application, commit or proposal";
         epoch Public "in which it was made";
         sender Public "device";
-        message_id Public "recognises a repeated request";
+        message_id Public "chosen by the sender; part of the hash chain";
         recorded_at Public "for people and for retention";
         digest Public "of a commit's ciphertext: tells a repeat from a reused id";
         payload Sealed "an MLS message, sealed once more";
+    }
+    recent_sends: Conversation {
+        tenant Public "whose";
+        conversation Public "where";
+        device Public "who sent";
+        sends Public "ids, places and times of its last sends: recognises a repeated request";
     }
     welcomes: Welcome {
         tenant Public "whose";

@@ -14,6 +14,8 @@ const BUSY_TIMEOUT_MS: u64 = 5_000;
 const CHECKED_AT_OPEN_BYTES: u64 = 32 << 20;
 /// Statements that a connection keeps prepared; there are about as many in the program.
 const STATEMENTS: usize = 192;
+/// Pages that the writer keeps in memory. They should hold what one batch changes; a larger batch takes more for its time.
+const WRITER_CACHE_KIB: i64 = 8_192;
 /// A write-ahead log that grew larger is cut back to this size when it starts anew.
 const WAL_KEPT_BYTES: i64 = 64 << 20;
 
@@ -136,6 +138,9 @@ fn set_up_writer(connection: &mut Connection, max_bytes: Option<u64>) -> rusqlit
     // shows that it looks there.
     connection.pragma_update_and_check(None, "secure_delete", false, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT_BYTES, |_| Ok(()))?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    // Else pages of a large batch are written before its commit, and read again.
+    connection.pragma_update(None, "cache_spill", false)?;
     // The writer checkpoints between batches, so that nobody's answer waits for it.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     if let Some(bytes) = max_bytes {

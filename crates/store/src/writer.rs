@@ -3,7 +3,9 @@
 //! It takes everything that waits, runs each job inside one transaction, commits once and then tells every job. Jobs of one
 //! batch see each other's changes, in the order in which they came.
 //!
-//! - A job that returns an error or panics is undone alone, by a savepoint; its neighbours do not notice.
+//! - A job that returns an error or panics is undone alone, by a savepoint; its neighbours do not notice. Appending to a log
+//!   has no savepoint, which would copy every page that it changes: it decides before it writes, and should it fail after
+//!   that, the batch is undone with it.
 //! - When the storage itself fails, in a job or at the commit, the whole batch is undone and every job of it gets
 //!   [`Error::Unavailable`]. Nothing of it was acknowledged, so nothing acknowledged is lost.
 //! - After a full disk the connection is opened anew, and a small write is tried every second until one is committed.
@@ -33,6 +35,10 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Something that waits for the writer.
 pub(crate) trait Job: Send {
+    /// Whether it may fail after it has written something, so that a savepoint must undo it.
+    fn needs_savepoint(&self) -> bool {
+        true
+    }
     /// Does its work, and says whether it is to be kept.
     fn run(&mut self, session: &Session) -> bool;
     /// Tells whoever waits: `Ok` when the commit that covers the job, or its undoing, is done.
@@ -72,7 +78,12 @@ pub(crate) struct Writer {
 }
 
 /// Why a batch was undone.
-struct Fault(Error);
+enum Fault {
+    /// The storage failed.
+    Storage(Error),
+    /// A job without a savepoint failed after it had written something.
+    Job,
+}
 
 impl Writer {
     pub(crate) fn new(
@@ -109,7 +120,7 @@ impl Writer {
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let jobs = batch.len() as u64;
         let outcome = if self.shared.health() == Health::Failed {
-            Err(Fault(Error::Unavailable(None)))
+            Err(Fault::Storage(Error::Unavailable(None)))
         } else {
             self.transact(batch)
         };
@@ -122,9 +133,9 @@ impl Writer {
                 self.shared.largest_batch.fetch_max(jobs, Ordering::Relaxed);
                 Ok(())
             }
-            Err(Fault(error)) => {
+            Err(fault) => {
                 self.shared.failed_batches.fetch_add(1, Ordering::Relaxed);
-                Err(self.recover(error))
+                Err(self.recover(fault))
             }
         };
         for job in batch.drain(..) {
@@ -140,9 +151,9 @@ impl Writer {
         self.session.fault.take();
         self.statement(sql!("begin immediate"))?;
         // One job alone needs no savepoint: undoing it is undoing the transaction.
-        let guarded = batch.len() > 1;
+        let is_alone = batch.len() == 1;
         for job in batch {
-            self.guarded_run(job.as_mut(), guarded)?;
+            self.run_job(job.as_mut(), is_alone)?;
         }
         if self.session.connection.is_autocommit() {
             return Ok(());
@@ -155,15 +166,17 @@ impl Writer {
         Ok(())
     }
 
-    fn guarded_run(&self, job: &mut dyn Job, guarded: bool) -> Result<(), Fault> {
+    fn run_job(&self, job: &mut dyn Job, is_alone: bool) -> Result<(), Fault> {
+        let guarded = !is_alone && job.needs_savepoint();
         if guarded {
             self.statement(sql!("savepoint job"))?;
         }
+        let rows = self.session.connection.total_changes();
         let changes = self.session.changes.borrow().len();
         // The job's own state is not used after a panic but to tell its owner.
         let kept = catch_unwind(AssertUnwindSafe(|| job.run(&self.session))).unwrap_or(false);
         if let Some(fault) = self.session.fault.take() {
-            return Err(Fault(fault));
+            return Err(Fault::Storage(fault));
         }
         if kept {
             return if guarded { self.statement(sql!("release job")) } else { Ok(()) };
@@ -173,20 +186,24 @@ impl Writer {
         if guarded {
             self.statement(sql!("rollback to job"))?;
             self.statement(sql!("release job"))
-        } else {
+        } else if is_alone {
             self.statement(sql!("rollback"))
+        } else if self.session.connection.total_changes() == rows {
+            Ok(())
+        } else {
+            Err(Fault::Job)
         }
     }
 
     fn statement(&self, sql: Sql) -> Result<(), Fault> {
         match self.session.execute(sql, values![]) {
             Ok(_) => Ok(()),
-            Err(error) => Err(Fault(error)),
+            Err(error) => Err(Fault::Storage(error)),
         }
     }
 
     /// Leaves the connection fit for the next batch, or the writer failed, and says what the jobs are told.
-    fn recover(&mut self, error: Error) -> Error {
+    fn recover(&mut self, fault: Fault) -> Error {
         self.session.fault.take();
         if self.shared.health() == Health::Failed {
             return Error::Unavailable(None);
@@ -195,6 +212,10 @@ impl Writer {
             // If the rollback fails too, dropping the connection undoes it.
             let _ = self.session.connection.execute_batch("rollback");
         }
+        let Fault::Storage(error) = fault else {
+            tracing::error!("a job failed after it had written; its batch was undone");
+            return Error::Unavailable(None);
+        };
         let cause = match &error {
             Error::Unavailable(Some(cause)) | Error::Statement(cause) | Error::Corrupt(cause) => Some(cause.clone()),
             _ => None,
@@ -262,7 +283,7 @@ impl Writer {
                 self.shared.checkpoints.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
-                self.recover(error.into());
+                self.recover(Fault::Storage(error.into()));
             }
         }
     }

@@ -376,6 +376,33 @@ async fn racing_repeats_of_a_message_are_one_entry() {
     assert_eq!(world.seqs(MEI_PHONE, 0).await, [1, 2, 3, 4]);
 }
 
+#[tokio::test]
+async fn refused_entries_of_a_batch_leave_their_neighbours_alone() {
+    let world = world().await;
+    world.store.write(add_talk).await.unwrap();
+    let (told, answers) = std::sync::mpsc::sync_channel(100);
+    for id in 0..100 {
+        // Every second is stale, every tenth is a repeat, one names no conversation.
+        let new = message(id % 2, if id % 10 == 4 { 2 } else { id }, b"sealed");
+        let new = if id == 50 { NewEntry { conversation: ConversationId::from_bytes([9; 16]), ..new } } else { new };
+        let told = told.clone();
+        world.store.submit_entry(new, move |result| told.send((id, result.unwrap())).unwrap());
+    }
+    let answers: Vec<_> = answers.iter().take(100).collect();
+    let mut recorded = 0;
+    for (id, answer) in answers {
+        match answer {
+            Append::NoConversation => assert_eq!(id, 50),
+            Append::StaleEpoch { current: 0 } => assert_eq!(id % 2, 1),
+            Append::Repeated(_) => assert_eq!(id % 10, 4),
+            Append::Recorded { .. } => recorded += 1,
+            other => panic!("{id}: {other:?}"),
+        }
+    }
+    assert_eq!(world.seqs(MEI_PHONE, 0).await, (1..=recorded).collect::<Vec<_>>());
+    assert_eq!(recorded, 39);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_senders_get_dense_numbers_and_one_hash_chain() {
     let world = world().await;

@@ -4,7 +4,7 @@
 -- Narrow tables are clustered on their key (`without rowid`); wide ones keep rows in order of insertion and find them by
 -- index, so that a new row is appended rather than put between others.
 --
--- `log_entries`, `cursors` and `audit_entries` name no parent: they are written all the time, and the statements that write
+-- `log_entries`, `recent_sends`, `cursors` and `audit_entries` name no parent: they are written all the time, and the statements that write
 -- them have read the parent already. Deleting a tenant empties them by hand.
 
 create table tenants (
@@ -202,8 +202,17 @@ create table log_entries (
     recorded_at  integer not null,
     digest       blob,
     payload      blob    not null,
-    primary key (tenant, conversation, seq),
-    unique (tenant, conversation, sender, message_id)
+    primary key (tenant, conversation, seq)
+) strict;
+
+-- The last sends of each device in a conversation, packed, so that a repeat is recognised without an index over the random
+-- ids of all messages, in which every insertion would change a page of its own.
+create table recent_sends (
+    tenant       blob    not null,
+    conversation blob    not null,
+    device       blob    not null,
+    sends        blob    not null,
+    primary key (tenant, conversation, device)
 ) strict;
 
 create table welcomes (

@@ -1,6 +1,7 @@
 //! Appending to a conversation's log: the hot path.
 
 use super::conversation::row;
+use super::recent_sends::Send;
 use crate::schema::{SealedColumn, sealed};
 use crate::sql::{sql, values};
 use crate::{Error, Tx};
@@ -69,39 +70,51 @@ pub(super) struct Head {
 impl Tx<'_> {
     /// Records an entry of the current epoch. Who may send is decided before (`rules::admit`).
     ///
+    /// Everything that can refuse or fail, but for the storage itself, comes before the first row is written:
+    /// [`crate::Store::submit_entry`] relies on it.
+    ///
     /// # Errors
     /// [`Error::LogFull`], [`Error`] of the storage.
     pub fn append_entry(&mut self, new: NewEntry) -> Result<Append, Error> {
         let conversation = new.conversation;
         let Some(head) = self.head(conversation)? else { return Ok(Append::NoConversation) };
         let entry = new.into_entry(head.seq);
+        let mut recent = self.recent_sends(conversation, entry.sender)?;
+        if let Some(before) = recent.find(entry.message_id) {
+            return self.recorded_before(conversation, &head, &entry, before);
+        }
         if head.epoch != entry.epoch {
-            return Ok(self
-                .recorded_before(conversation, &entry)?
-                .unwrap_or(Append::StaleEpoch { current: head.epoch }));
+            return Ok(Append::StaleEpoch { current: head.epoch });
         }
         let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;
-        let Some(hash) = self.insert_entry(&key, conversation, &head, &entry)? else {
-            return self.recorded_before(conversation, &entry)?.ok_or(Error::Malformed);
-        };
+        let hash = self.insert_entry(&key, conversation, &head, &entry)?;
         let text =
             sql!("update conversations set head_seq = $3, head_hash = $4 where tenant = $1 and conversation = $2");
         self.session.execute(text, values![self.tenant, conversation, entry.seq, hash.0])?;
+        self.remember_send(conversation, &mut recent, &entry)?;
         Ok(Append::Recorded { entry, generation: head.generation })
     }
 
     /// What was answered when this id was recorded.
-    pub(super) fn recorded_before(&self, conversation: ConversationId, entry: &Entry) -> Result<Option<Append>, Error> {
+    pub(super) fn recorded_before(
+        &self,
+        conversation: ConversationId,
+        head: &Head,
+        entry: &Entry,
+        before: Send,
+    ) -> Result<Append, Error> {
         let text = sql!(
-            "select seq, recorded_at, generation, kind, digest from log_entries \
-             where tenant = $1 and conversation = $2 and sender = $3 and message_id = $4"
+            "select kind, digest, generation from log_entries where tenant = $1 and conversation = $2 and seq = $3"
         );
-        self.session.row(text, values![self.tenant, conversation, entry.sender, entry.message_id], |row| {
-            let digest = row.optional(4, |row| row.array::<32>(4))?;
-            let same = kind(row.number(3)?)? == entry.kind && digest == digest_of(entry);
-            let before = RecordedAt { seq: row.number(0)?, at: row.number(1)?, generation: row.number(2)? };
-            Ok(if same { Append::Repeated(before) } else { Append::KeyReused })
-        })
+        let there = self.session.row(text, values![self.tenant, conversation, before.seq], |row| {
+            let digest = row.optional(1, |row| row.array::<32>(1))?;
+            let same = kind(row.number(0)?)? == entry.kind && digest == digest_of(entry);
+            Ok((same, row.number(2)?))
+        })?;
+        // The entry itself may be gone, but only when its sender has acknowledged it; what was answered still holds.
+        let (same, generation) = there.unwrap_or((true, head.generation));
+        let answer = RecordedAt { seq: before.seq, at: before.at, generation };
+        Ok(if same { Append::Repeated(answer) } else { Append::KeyReused })
     }
 
     pub(super) fn head(&self, conversation: ConversationId) -> Result<Option<Head>, Error> {
@@ -114,15 +127,14 @@ impl Tx<'_> {
         })
     }
 
-    /// Puts the entry after the head and returns its hash; the conversation's row is the caller's to move. `None` when the
-    /// sender has used the id before.
+    /// Puts the entry after the head and returns its hash; the conversation's row is the caller's to move.
     pub(super) fn insert_entry(
         &mut self,
         key: &DataKey,
         conversation: ConversationId,
         head: &Head,
         entry: &Entry,
-    ) -> Result<Option<EntryHash>, Error> {
+    ) -> Result<EntryHash, Error> {
         if entry.seq > ENTRIES_MAX {
             return Err(Error::LogFull);
         }
@@ -130,8 +142,7 @@ impl Tx<'_> {
         let text = sql!(
             "insert into log_entries \
              (tenant, conversation, seq, generation, kind, epoch, sender, message_id, recorded_at, digest, payload) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-             on conflict (tenant, conversation, sender, message_id) do nothing"
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
         );
         let (kind, digest) = (kind_number(entry.kind), digest_of(entry));
         let values = values![
@@ -147,8 +158,8 @@ impl Tx<'_> {
             digest,
             sealed
         ];
-        let is_new = self.session.execute(text, values)? > 0;
-        Ok(is_new.then(|| head.hash.then(self.tenant, conversation, head.generation, entry)))
+        self.session.execute(text, values)?;
+        Ok(head.hash.then(self.tenant, conversation, head.generation, entry))
     }
 }
 

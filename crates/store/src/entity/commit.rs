@@ -82,14 +82,16 @@ impl Tx<'_> {
         let Some(head) = self.head(new.conversation)? else { return Ok(CommitOutcome::NoConversation) };
         let (entry, change) = new.split(head.seq);
         let conversation = change.conversation;
+        let mut recent = self.recent_sends(conversation, entry.sender)?;
+        if let Some(before) = recent.find(entry.message_id) {
+            return self.recorded_before(conversation, &head, &entry, before).map(outcome_of_repeat);
+        }
         if head.epoch != entry.epoch {
-            let taken = CommitOutcome::EpochTaken { current: head.epoch };
-            return Ok(self.recorded_before(conversation, &entry)?.map_or(taken, outcome_of_repeat));
+            return Ok(CommitOutcome::EpochTaken { current: head.epoch });
         }
         let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;
-        let Some(hash) = self.insert_entry(&key, conversation, &head, &entry)? else {
-            return self.recorded_before(conversation, &entry)?.map(outcome_of_repeat).ok_or(Error::Malformed);
-        };
+        let hash = self.insert_entry(&key, conversation, &head, &entry)?;
+        self.remember_send(conversation, &mut recent, &entry)?;
         if !self.begin_epoch(conversation, &entry, hash)? {
             return Err(Error::Malformed);
         }

@@ -12,6 +12,7 @@ mod fetch;
 mod invite;
 mod key_package;
 mod member;
+mod recent_sends;
 mod rotation;
 mod tenant;
 mod tree;

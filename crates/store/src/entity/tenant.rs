@@ -88,6 +88,7 @@ impl OperatorTx<'_> {
         self.overwrite_keys(tenant)?;
         for text in [
             sql!("delete from log_entries where tenant = $1"),
+            sql!("delete from recent_sends where tenant = $1"),
             sql!("delete from cursors where tenant = $1"),
             sql!("delete from audit_entries where tenant = $1"),
         ] {
