@@ -67,8 +67,8 @@ impl PublicTree {
     /// Brings a group back from its [`snapshot`](Self::snapshot) and the commits recorded after it, in their order. They
     /// were checked when they were recorded, so that neither the policy nor the device chains are asked again.
     ///
-    /// A key package's lifetime is compared with the real clock whenever an Add is processed, and is at most 120 days: the
-    /// server takes a snapshot long before a commit is that old.
+    /// A key package's lifetime is compared with the real clock whenever an Add is processed, and ends after 120 days at
+    /// most: the server takes a snapshot with every commit that adds, so that none is replayed.
     ///
     /// # Errors
     /// [`Refused`] when the snapshot is damaged or a commit does not fit.

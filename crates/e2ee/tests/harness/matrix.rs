@@ -5,7 +5,7 @@ use super::{GROUP, Phone, Recorded, World, direct, group, user};
 use e2ee::{Created, KeyPackageUse, Proposed, Suite};
 use openmls::prelude::{
     CredentialWithKey, Extension, Extensions, ExternalSender, GroupContext, KeyPackage, LeafNodeParameters,
-    UnknownExtension,
+    RequiredCapabilitiesExtension, UnknownExtension,
 };
 use trust::{GroupPolicy, Kind, WhoMayAdd};
 
@@ -133,6 +133,16 @@ impl Case {
             rogue::extensions_unchecked(&policy)
         };
         let ours: Vec<Extension> = rogue::extensions_unchecked(&self.policy).iter().cloned().collect();
+        // Devices without SelfRemove could then be added, and nobody could leave by it.
+        let requires_less: Vec<Extension> = ours
+            .iter()
+            .map(|extension| match extension {
+                Extension::RequiredCapabilities(required) => Extension::RequiredCapabilities(
+                    RequiredCapabilitiesExtension::new(required.extension_types(), &[], required.credential_types()),
+                ),
+                other => other.clone(),
+            })
+            .collect();
         let mut senders = ours.clone();
         let CredentialWithKey { credential, signature_key } = self.rogue.credential();
         senders.push(Extension::ExternalSenders(vec![ExternalSender::new(signature_key, credential)]));
@@ -159,6 +169,7 @@ impl Case {
             ("an invalid policy", false, with(&|policy| (policy.users, policy.admins) = (vec![user(b'z')], vec![]))),
             ("an admin who is no member", false, with(&absent_admin)),
             ("no policy", false, Extensions::from_vec(ours.iter().take(1).cloned().collect()).unwrap()),
+            ("requires less of a device", false, Extensions::from_vec(requires_less).unwrap()),
             ("external senders", false, Extensions::from_vec(senders).unwrap()),
         ];
         let build = |extensions: Extensions<GroupContext>| -> Build<'static> {

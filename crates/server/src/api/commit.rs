@@ -20,7 +20,8 @@ use wire::{
     request::{Commit, RecordedAt},
 };
 
-/// A snapshot of the public tree is written with every so many commits; the commits since are replayed on it.
+/// A snapshot of the public tree is written with every so many commits; the commits since are replayed on it. One is also
+/// written with every commit that adds, because a replayed Add meets the real clock, and key packages expire.
 const SNAPSHOT_EVERY: u64 = 16;
 
 pub(crate) async fn handle(node: &Node, session: &Session, commit: Commit) -> Result<RecordedAt, Failure> {
@@ -141,8 +142,8 @@ async fn record(
     // alone, and is dropped unless the commit is recorded.
     tree.apply(checked).map_err(Failure::internal)?;
     new.tree = (!added.is_empty()).then(|| tree.tree_bytes()).transpose().map_err(Failure::internal)?;
-    new.public_group =
-        tree.epoch().is_multiple_of(SNAPSHOT_EVERY).then(|| tree.snapshot()).transpose().map_err(Failure::internal)?;
+    let with_snapshot = !added.is_empty() || tree.epoch().is_multiple_of(SNAPSHOT_EVERY);
+    new.public_group = with_snapshot.then(|| tree.snapshot()).transpose().map_err(Failure::internal)?;
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.record_commit(new)?)).await?;
     match outcome {
         CommitOutcome::Recorded { entry, generation } => {
