@@ -90,7 +90,7 @@ pub struct Database {
 
 struct Inner {
     shared: Arc<Shared>,
-    readers: Mutex<Readers>,
+    readers: Readers,
     writer: Mutex<Option<JoinHandle<()>>>,
     file: PathBuf,
 }
@@ -98,15 +98,16 @@ struct Inner {
 impl Database {
     /// Opens the database in this directory, making it if there is none. The directory belongs to one process at a time.
     ///
-    /// A file of up to 32 MiB is checked whole first; a larger one is checked in the background, and [`Health::Failed`] says
-    /// if it is damaged.
+    /// A file of up to 32 MiB is checked whole first. One of up to 1 GiB is checked in the background, and
+    /// [`Health::Failed`] says if it is damaged. A still larger one is left to [`Database::check`]; as everywhere, a damaged
+    /// page is noticed when it is read.
     ///
     /// # Errors
     /// [`OpenError`], whose text says what to do.
     pub fn open(directory: &Path, root: RootKey, settings: Settings) -> Result<Self, OpenError> {
         let home = Home::take(directory)?;
         let file = home.file();
-        let (connection, unchecked) = sqlite::open_first(&file, settings.max_bytes)?;
+        let (connection, bytes) = sqlite::open_first(&file, settings.max_bytes)?;
         let keys = Arc::new(Keys::new(root));
         check_root(&connection, &keys)?;
         let shared = Arc::new(Shared {
@@ -120,17 +121,26 @@ impl Database {
             checkpoints: 0.into(),
             health: 0.into(),
         });
-        let readers = Readers::start(&file, &keys, settings.read_threads, settings.reads_waiting_max)?;
+        let readers = Readers::start(&file, &shared, settings.read_threads, settings.reads_waiting_max)?;
         let batch_max = settings.batch_max.max(1);
         let writer = Writer::new(Arc::clone(&shared), connection, file.clone(), settings.max_bytes, batch_max)?;
         let thread = std::thread::Builder::new().name("store-write".into());
         let thread = thread.spawn(move || writer.run(&home)).map_err(|_| Error::Unavailable(None))?;
         let writer = Mutex::new(Some(thread));
-        let database = Self { inner: Arc::new(Inner { shared, readers: Mutex::new(readers), writer, file }) };
-        if unchecked {
+        let database = Self { inner: Arc::new(Inner { shared, readers, writer, file }) };
+        if (sqlite::CHECKED_AT_OPEN_BYTES..sqlite::CHECKED_IN_BACKGROUND_BYTES).contains(&bytes) {
             database.check_in_background()?;
         }
         Ok(database)
+    }
+
+    /// Reads every page of a database that nobody has open, and compares indexes with tables.
+    ///
+    /// # Errors
+    /// [`OpenError::Corrupt`] with the first finding, [`OpenError`].
+    pub fn check(directory: &Path) -> Result<(), OpenError> {
+        let home = Home::take(directory)?;
+        sqlite::whole_check(&sqlite::open_reader(&home.file())?, &home.file())
     }
 
     /// The store of a tenant. Whether the tenant exists shows when it is used: what does not exist has no rows and no keys.
@@ -217,7 +227,7 @@ impl Database {
     {
         let (answer, waits) = oneshot::channel();
         let read = Box::new(move |session: &Session| drop(answer.send(in_snapshot(session, read))));
-        self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner).put(read)?;
+        self.inner.readers.put(read)?;
         waits.await.unwrap_or_else(|_| Err(Error::Panicked.into()))
     }
 }
@@ -379,7 +389,7 @@ impl Inner {
         if let Some(thread) = writer.filter(|thread| thread.thread().id() != me) {
             let _ = thread.join();
         }
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).close();
+        self.readers.close();
     }
 }
 

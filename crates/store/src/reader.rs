@@ -1,33 +1,34 @@
 //! A few threads with a read-only connection each.
 
-use crate::keys::Keys;
+use crate::database::Health;
 use crate::queue::{Queue, Refused, Taken};
 use crate::session::Session;
+use crate::writer::Shared;
 use crate::{Error, sqlite};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 pub(crate) type Read = Box<dyn FnOnce(&Session) + Send>;
 
 pub(crate) struct Readers {
     queue: Arc<Queue<Read>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
-    pub(crate) fn start(file: &Path, keys: &Arc<Keys>, threads: usize, waiting_max: usize) -> Result<Self, Error> {
+    pub(crate) fn start(file: &Path, shared: &Arc<Shared>, threads: usize, waiting_max: usize) -> Result<Self, Error> {
         let queue = Arc::new(Queue::new(waiting_max));
-        let mut readers = Self { queue: Arc::clone(&queue), threads: Vec::new() };
+        let mut started = Vec::new();
         for number in 0..threads.max(1) {
-            let session = Session::new(sqlite::open_reader(file)?, Arc::clone(keys));
-            let queue = Arc::clone(&queue);
+            let session = Session::new(sqlite::open_reader(file)?, Arc::clone(&shared.keys));
+            let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
             let thread = std::thread::Builder::new().name(format!("store-read-{number}"));
-            let thread = thread.spawn(move || work(&session, &queue)).map_err(|_| Error::Unavailable(None))?;
-            readers.threads.push(thread);
+            let thread = thread.spawn(move || work(&session, &queue, &shared)).map_err(|_| Error::Unavailable(None))?;
+            started.push(thread);
         }
-        Ok(readers)
+        Ok(Self { queue, threads: Mutex::new(started) })
     }
 
     pub(crate) fn put(&self, read: Read) -> Result<(), Error> {
@@ -38,16 +39,17 @@ impl Readers {
     }
 
     /// Lets the threads finish what waits and end.
-    pub(crate) fn close(&mut self) {
+    pub(crate) fn close(&self) {
         self.queue.close();
         let me = std::thread::current().id();
-        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != me) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != me) {
             let _ = thread.join();
         }
     }
 }
 
-fn work(session: &Session, queue: &Queue<Read>) {
+fn work(session: &Session, queue: &Queue<Read>, shared: &Shared) {
     let mut reads = Vec::with_capacity(1);
     while queue.take(&mut reads, 1, None) == Taken::Some {
         for read in reads.drain(..) {
@@ -55,7 +57,10 @@ fn work(session: &Session, queue: &Queue<Read>) {
             if catch_unwind(AssertUnwindSafe(|| read(session))).is_err() {
                 tracing::error!("a read of the database panicked");
             }
-            session.fault.take();
+            if let Some(Error::Corrupt(cause)) = session.fault.take() {
+                tracing::error!(%cause, "the database is damaged; nothing more is written");
+                shared.set_health(Health::Failed);
+            }
         }
     }
 }

@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 const APPLICATION_ID: i32 = 0x4d66_6e67;
 /// How long to wait for a lock that somebody's tool holds.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
-/// A file up to this size is checked whole before it is used; a larger one while it is used ([`whole_check`]).
-const CHECKED_AT_OPEN_BYTES: u64 = 32 << 20;
+/// A smaller file is checked whole before it is used: that takes less than a tenth of a second.
+pub(crate) const CHECKED_AT_OPEN_BYTES: u64 = 32 << 20;
+/// A smaller file is checked whole while it is used. The check is one long read, during which the write-ahead log cannot
+/// start anew; for larger files that would be too long.
+pub(crate) const CHECKED_IN_BACKGROUND_BYTES: u64 = 1 << 30;
 /// Statements that a connection keeps prepared; there are about as many in the program.
 const STATEMENTS: usize = 192;
 /// Pages that the writer keeps in memory. They should hold what one batch changes; a larger batch takes more for its time.
@@ -57,9 +60,8 @@ fn owner(lock: &mut File) -> String {
     if read.is_ok() && !text.is_empty() { text } else { "another process".into() }
 }
 
-/// Opens the writer's connection, checks the file and brings its schema up to date. Says whether the whole check is still
-/// to be done.
-pub(crate) fn open_first(file: &Path, max_bytes: Option<u64>) -> Result<(Connection, bool), OpenError> {
+/// Opens the writer's connection, checks a small file and brings the schema up to date. Says how large the file is.
+pub(crate) fn open_first(file: &Path, max_bytes: Option<u64>) -> Result<(Connection, u64), OpenError> {
     let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
     let told = |error: rusqlite::Error| match Error::from(error) {
         Error::Corrupt(cause) => OpenError::Corrupt { file: file.to_owned(), finding: cause.to_string() },
@@ -75,15 +77,14 @@ pub(crate) fn open_first(file: &Path, max_bytes: Option<u64>) -> Result<(Connect
         return Err(OpenError::Foreign { file: file.to_owned() });
     }
     set_up_writer(&mut connection, max_bytes).map_err(told)?;
-    let whole = bytes <= CHECKED_AT_OPEN_BYTES;
-    if whole {
+    if bytes < CHECKED_AT_OPEN_BYTES {
         whole_check(&connection, file)?;
     }
     match migration::migrate(&mut connection) {
         Err(OpenError::Storage(Error::Corrupt(cause))) => {
             Err(OpenError::Corrupt { file: file.to_owned(), finding: cause.to_string() })
         }
-        other => other.map(|()| (connection, !whole)),
+        other => other.map(|()| (connection, bytes)),
     }
 }
 

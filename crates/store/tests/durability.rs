@@ -158,7 +158,8 @@ fn run_with_fault(directory: &Path, fault: &str) -> Report {
     let mut process = Command::new("strace");
     process.args(["-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync,pwrite64", "-e", &inject]).arg(me);
     process.args(["--exact", "child_on_failing_storage", "--ignored", "--nocapture", "--test-threads=1"]);
-    let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("strace is installed");
+    let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut process = process.unwrap_or_else(|error| panic!("strace cannot be started: {error}"));
     writeln!(process.stdin.take().unwrap(), "{}", directory.display()).unwrap();
     let mut report = Report { acknowledged: Vec::new(), refused: Vec::new() };
     for line in BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap) {
@@ -284,6 +285,90 @@ async fn a_damaged_page_refuses_to_open_and_says_what_to_do() {
     assert!(open(directory.path()).is_err());
     std::fs::write(&file, &whole).unwrap();
     assert!(open(directory.path()).is_ok());
+}
+
+#[tokio::test]
+async fn a_damaged_page_of_a_large_file_stops_the_writer_soon_after_the_start() {
+    let directory = prepared().await;
+    let database = open(directory.path()).unwrap();
+    let store = database.tenant(TENANT);
+    for id in 1..=40 {
+        store.write(move |tx| tx.append_entry(message(0, id, &vec![7; 1 << 20]))).await.unwrap();
+    }
+    database.close();
+    drop((database, store));
+    Database::check(directory.path()).unwrap();
+    let database = open(directory.path()).unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(database.health(), Health::Ready);
+    database.close();
+    drop(database);
+
+    let file = directory.path().join("mifeng.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = 4096 * 7_000;
+    bytes[at..at + 60].fill(0xa5);
+    std::fs::write(&file, bytes).unwrap();
+    assert!(matches!(Database::check(directory.path()), Err(OpenError::Corrupt { .. })));
+    let database = open(directory.path()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while database.health() != Health::Failed {
+        assert!(Instant::now() < deadline, "nobody noticed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let write = database.tenant(TENANT).write(|tx| tx.append_entry(message(0, 99, b"sealed"))).await;
+    assert!(matches!(write, Err(Error::Unavailable(_))), "{write:?}");
+}
+
+/// Claims for ever, and acknowledges each package after the commit.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a part of a8_a_killed_server_hands_no_package_out_twice, started by it"]
+async fn child_that_claims_key_packages() {
+    let database = open(&directory_from_stdin()).unwrap();
+    let mut claims = tokio::task::JoinSet::new();
+    for number in 0..64 {
+        let claim = claim_one(database.tenant(TENANT), number);
+        claims.spawn(async move { claim.await.into_iter().for_each(acknowledge) });
+    }
+    claims.join_all().await;
+    // Stays until it is killed.
+    std::thread::park();
+}
+
+async fn claim_one(store: store::Store, number: u8) -> Option<u64> {
+    let claimer = wire::UserId::from_bytes([100 + number; 16]);
+    let claim = store::Claim { claimer, device: TOM_PHONE, target: MEI, devices: &[MEI_PHONE], key: [number; 16] };
+    match store.write(move |tx| tx.claim_key_packages(claim, NOW)).await.unwrap() {
+        store::Claimed::Packages(packages) => packages.first().map(|package| package.bytes[0].into()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a8_a_killed_server_hands_no_package_out_twice() {
+    let directory = prepared().await;
+    let database = open(directory.path()).unwrap();
+    let packages: Vec<_> = (0..150)
+        .map(|number| store::NewKeyPackage {
+            reference: vec![number; 32],
+            package: vec![number; 9],
+            not_after: NOW + 1_000,
+        })
+        .collect();
+    let store = database.tenant(TENANT);
+    store.write(move |tx| tx.publish_key_packages(MEI_PHONE, &packages, NOW)).await.unwrap();
+    database.close();
+    drop((database, store));
+    let mut handed_out = acknowledged_before_kill(directory.path(), "child_that_claims_key_packages", 10);
+    let database = open(directory.path()).unwrap();
+    for number in 64..150 {
+        handed_out.extend(claim_one(database.tenant(TENANT), number).await);
+    }
+    let all = handed_out.len();
+    assert!(all >= 96, "{all}");
+    handed_out.sort_unstable();
+    handed_out.dedup();
+    assert_eq!(handed_out.len(), all, "a package was handed out twice");
 }
 
 #[tokio::test]
