@@ -172,3 +172,18 @@ fn a_sealed_profile_opens_with_its_passphrase_only() {
     assert_eq!(alice.run(&["tail"]).failure().0, 2);
     assert_eq!(bob.texts(), ["sealed"]);
 }
+
+#[test]
+fn who_was_added_renews_its_keys_and_nobody_notices() {
+    let server = Server::start();
+    let (alice, bob) = (server.joined("alice"), server.joined("bob"));
+    let first = alice.say("@bob", "one")["seq"].as_u64().unwrap();
+    bob.run(&["chats"]).success();
+    // The renewal is due a few seconds after joining; it goes before what is said next.
+    std::thread::sleep(Duration::from_secs(7));
+    let second = bob.say("@alice", "two")["seq"].as_u64().unwrap();
+    assert_eq!(second, first + 2, "a commit is between them");
+    alice.say("@bob", "three");
+    assert_eq!(alice.texts(), ["one", "two", "three"]);
+    assert_eq!(bob.texts(), ["one", "two", "three"]);
+}

@@ -44,17 +44,14 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(crate) fn user_refused(&mut self, handle: String, refusal: &Refusal) -> Result<(), Error> {
-        if is_transient(refusal) {
-            self.later(Work::FindUser(handle.clone()), refusal);
-        }
+    pub(crate) fn user_refused(&mut self, handle: String) -> Result<(), Error> {
         self.tell(Event::ContactUnknown { handle });
         Ok(())
     }
 
     /// Fetches chains that somebody asked for.
     pub(crate) fn fetch_chains(&mut self) -> Result<(), Error> {
-        for user in std::mem::take(&mut self.memory.wanted) {
+        for user in self.memory.wanted.clone() {
             if !self.memory.session.is_busy(&Work::FetchChain(user), self.now) {
                 let skip = u32::try_from(contact::chain(self.db, user)?.len()).unwrap_or(u32::MAX);
                 self.request(Work::FetchChain(user), &FetchChain { user, skip });
@@ -73,7 +70,6 @@ impl Turn<'_> {
     pub(crate) fn chain_refused(&mut self, user: UserId, refusal: &Refusal) -> Result<(), Error> {
         if is_transient(refusal) {
             self.later(Work::FetchChain(user), refusal);
-            self.memory.wanted.insert(user);
         } else {
             self.chain_is_fresh(user);
         }
@@ -82,6 +78,7 @@ impl Turn<'_> {
 
     fn chain_is_fresh(&mut self, user: UserId) {
         self.memory.fresh.insert(user);
+        self.memory.wanted.remove(&user);
         let waiting = std::mem::take(&mut self.memory.waiting);
         self.memory.attention.extend(waiting);
     }
@@ -166,4 +163,102 @@ pub(crate) fn has_last_resort(db: &Connection) -> rusqlite::Result<bool> {
 
 pub(crate) fn set_last_resort(db: &Connection) -> rusqlite::Result<()> {
     db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?, x'01')")?.execute([LAST_RESORT]).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{BOB, Chain, alice};
+
+    const NOW: UnixMillis = 1_000;
+
+    fn pin(client: &mut Client, user: UserId, handle: &str, entries: &[SignedEntry]) -> bool {
+        client.turn(NOW, |turn| turn.pin(user, handle, entries)).unwrap()
+    }
+
+    fn refusals(client: &mut Client) -> Vec<ChainError> {
+        let events = std::iter::from_fn(|| client.poll_event());
+        events
+            .filter_map(|event| if let Event::ContactRefused { reason, .. } = event { Some(reason) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn a4_a_chain_may_grow_but_not_shrink_fork_or_change_its_account() {
+        let (_folder, mut client) = alice();
+        let mut bob = Chain::new(BOB, 1_000);
+        let short = bob.entries.clone();
+        let long = bob.grown();
+        let fork = bob.grown();
+        assert!(pin(&mut client, BOB, "bob", &short));
+        let first = client.contact("bob").unwrap().unwrap();
+        assert!(pin(&mut client, BOB, "bob", &long));
+        let grown = client.contact("bob").unwrap().unwrap();
+        assert_eq!((first.devices.len(), grown.devices.len()), (1, 2));
+        assert_eq!(refusals(&mut client), []);
+
+        let other_account = Chain::new(BOB, 5_000).entries;
+        for bad in [&short, &fork, &other_account] {
+            assert!(!pin(&mut client, BOB, "bob", bad));
+            assert_eq!(refusals(&mut client), [ChainError::RolledBack]);
+            let shown = client.contact("bob").unwrap().unwrap();
+            assert_eq!((&shown.devices, &shown.safety_number), (&grown.devices, &grown.safety_number));
+            assert!(shown.refused.is_some(), "the person is told until it is resolved");
+        }
+        assert!(pin(&mut client, BOB, "bob", &long));
+        assert_eq!(client.contact("bob").unwrap().unwrap().refused, None);
+    }
+
+    #[test]
+    fn a4_a_handle_does_not_move_to_another_user() {
+        let (_folder, mut client) = alice();
+        let mallory = UserId::from_bytes([9; 16]);
+        assert!(pin(&mut client, BOB, "bob", &Chain::new(BOB, 1_000).entries));
+        assert!(!pin(&mut client, mallory, "Bob", &Chain::new(mallory, 5_000).entries));
+        assert_eq!(client.contact("bob").unwrap().unwrap().user, BOB);
+    }
+
+    #[test]
+    fn a4_a_chain_of_another_user_or_with_a_wrong_signature_is_not_pinned() {
+        let (_folder, mut client) = alice();
+        let mut forged = Chain::new(BOB, 1_000).entries;
+        forged[0].signature[0] ^= 1;
+        assert!(!pin(&mut client, BOB, "bob", &forged));
+        assert!(!pin(&mut client, BOB, "bob", &Chain::new(UserId::from_bytes([8; 16]), 1_000).entries));
+        assert!(!pin(&mut client, BOB, "bob", &[]));
+        assert_eq!(client.contact("bob").unwrap(), None);
+    }
+
+    #[test]
+    fn a1_a_leaf_is_vouched_for_by_its_users_chain_only() {
+        let (_folder, mut client) = alice();
+        let bob = Chain::new(BOB, 1_000);
+        pin(&mut client, BOB, "bob", &bob.entries);
+        let chain = DeviceChain::verify(crate::testing::TENANT, BOB, &bob.entries, None).unwrap();
+        let (device, known) = chain.devices().next().map(|(id, device)| (id, device.key)).unwrap();
+        let leaf = LeafIdentity { tenant: crate::testing::TENANT, user: BOB, device };
+        let other_key = DevicePublicKey::from_bytes([7; 32]);
+        let stranger = LeafIdentity { user: UserId::from_bytes([9; 16]), ..leaf };
+        let new_device = LeafIdentity { device: wire::DeviceId::from_bytes([9; 16]), ..leaf };
+        let foreign = LeafIdentity { tenant: wire::TenantId::from_bytes([9; 16]), ..leaf };
+        let cases = [
+            (leaf, known, Vouched::Yes, Vouched::Yes),
+            (leaf, other_key, Vouched::No, Vouched::No),
+            (foreign, known, Vouched::No, Vouched::No),
+            // Not known before the chain was fetched, and false after.
+            (new_device, known, Vouched::Unknown, Vouched::No),
+            (stranger, known, Vouched::Unknown, Vouched::No),
+        ];
+        client
+            .turn(NOW, |turn| {
+                let account = turn.account()?;
+                let fresh = HashSet::from([BOB, stranger.user]);
+                for (leaf, key, before, after) in cases {
+                    let ask = |fresh| vouch(turn.db, &turn.memory.chains, fresh, &account, &leaf, &key);
+                    assert_eq!((ask(&HashSet::new())?, ask(&fresh)?), (before, after), "{leaf:?}");
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
 }

@@ -30,6 +30,7 @@ mod outgoing;
 mod pump;
 mod query;
 mod receive;
+mod renew;
 mod repair;
 mod session;
 mod start;

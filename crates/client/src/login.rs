@@ -163,6 +163,7 @@ impl Turn<'_> {
         self.memory.attention.extend(outbox::conversations(self.db)?);
         for row in conversation::all(self.db)? {
             self.memory.attention.insert(row.id);
+            self.watch_renewal(&row);
             if row.cursor > row.acknowledged {
                 self.memory.unacknowledged.insert(row.id);
             }

@@ -235,9 +235,15 @@ impl Turn<'_> {
                 Ok(())
             }
             OutboxKind::Create if code == Some(ErrorCode::AlreadyExists) => self.supersede(row),
-            OutboxKind::Add if row.state == ConversationState::Creating => {
+            OutboxKind::Add if is_about_packages(&row, refusal) => {
                 self.change(&row, |group, device, _| group.discard_pending(device))??;
                 self.claim_again(row)
+            }
+            // Claiming again and again would use up the other person's packages for nothing.
+            OutboxKind::Create | OutboxKind::Add if row.state == ConversationState::Creating => {
+                let mut row = row;
+                self.leave(&mut row)?;
+                Ok(conversation::save(self.db, &row)?)
             }
             OutboxKind::Message => {
                 outbox::delete(self.db, id, message_id)?;
@@ -298,6 +304,11 @@ impl Turn<'_> {
         }
         Ok(())
     }
+}
+
+fn is_about_packages(row: &ConversationRow, refusal: &Refusal) -> bool {
+    let packages = [ErrorCode::InvalidKeyPackage, ErrorCode::InvalidCommit];
+    row.state == ConversationState::Creating && refusal.code().is_some_and(|code| packages.contains(&code))
 }
 
 fn parameters<O: wire::Operation>(unsent: &OutboxRow) -> Result<O, Error> {

@@ -44,7 +44,8 @@ impl Turn<'_> {
                 Ok(())
             }
             ConversationState::Repairing => self.repair(&row),
-            ConversationState::Creating | ConversationState::Active => self.deliver(row),
+            ConversationState::Creating => self.deliver(row),
+            ConversationState::Active => self.renew(row).and_then(|row| self.deliver(row)),
         }
     }
 

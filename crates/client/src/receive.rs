@@ -94,13 +94,19 @@ impl Turn<'_> {
             Some(OutboxKind::Add) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
                 match self.change(row, |group, device, _| group.merge_pending(device))? {
-                    Ok(_) => self.becomes_active(row),
+                    Ok(_) => {
+                        row.renew_at = Some(self.some_day());
+                        self.watch_renewal(row);
+                        self.becomes_active(row);
+                    }
                     Err(refused) => self.lost(row, entry, &refused.to_string(), true)?,
                 }
             }
             Some(OutboxKind::Rejoin) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
                 self.memory.gaps.remove(&row.id);
+                row.renew_at = Some(self.some_day());
+                self.watch_renewal(row);
                 self.becomes_active(row);
                 self.tell(Event::Repaired(row.id));
             }
@@ -275,4 +281,182 @@ const fn is_followed(row: &ConversationRow) -> bool {
 
 fn unreadable() -> Body {
     Body::Unknown(crate::content::Unknown { kind: 0, bytes: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Client;
+    use crate::testing::{ALICE, BOB, Counter, TENANT, alice};
+    use trust::{DevicePublicKey, Kind, LeafIdentity};
+    use wire::{DeviceId, MessageId, UserId};
+
+    const CONVERSATION: ConversationId = ConversationId::from_bytes([6; 16]);
+    const NOW: u64 = 1_000;
+
+    /// A client in a conversation whose log it has followed up to entry 5.
+    fn in_conversation() -> (tempfile::TempDir, Client) {
+        let (folder, mut client) = alice();
+        client
+            .turn(NOW, |turn| {
+                let mut row = ConversationRow::new(CONVERSATION, Kind::Direct, ConversationState::Active);
+                row.peer = Some(BOB);
+                for seq in 1..=5 {
+                    (row.cursor, row.entry_hash) = (seq, EntryHash([seq as u8; 32]));
+                    conversation::save(turn.db, &row)?;
+                    conversation::remember_hash(turn.db, &row)?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        (folder, client)
+    }
+
+    /// What comes of a content of a user, as the next entry, and what was told.
+    fn receive(client: &mut Client, user: UserId, id: u8, body: Body) -> Vec<Event> {
+        let plaintext = Plaintext::wrap(&Content::new(body, NOW).to_bytes(), &mut Counter::default());
+        receive_raw(client, user, id, &plaintext.to_bytes(), plaintext.commitment())
+    }
+
+    fn receive_raw(client: &mut Client, user: UserId, id: u8, plaintext: &[u8], commitment: [u8; 32]) -> Vec<Event> {
+        let identity = LeafIdentity { tenant: TENANT, user, device: DeviceId::from_bytes([8; 16]) };
+        let sender = LeafView { index: 1, identity, key: DevicePublicKey::from_bytes([0; 32]) };
+        let message_id = MessageId::from_bytes([id; 16]);
+        client
+            .turn(NOW, |turn| {
+                let mut row = turn.conversation(CONVERSATION)?;
+                let (seq, sender_device) = (row.cursor + 1, identity.device);
+                let entry = Entry {
+                    seq,
+                    kind: EntryKind::Application,
+                    epoch: 1,
+                    sender: sender_device,
+                    message_id,
+                    at: NOW,
+                    payload: Vec::new(),
+                };
+                let aad = Aad { version: 1, message_id, commitment, seen_seq: 5, seen_hash: [5; 32] };
+                turn.receive(&mut row, &entry, &sender, &aad, plaintext)?;
+                row.cursor = seq;
+                Ok(conversation::save(turn.db, &row)?)
+            })
+            .unwrap();
+        std::iter::from_fn(|| client.poll_event()).collect()
+    }
+
+    fn texts(client: &Client) -> Vec<(MessageState, Option<String>)> {
+        let words = |line: &crate::content::MessageView| line.body.as_ref().and_then(Body::words).map(str::to_owned);
+        client.lines(CONVERSATION, 100).unwrap().iter().map(|line| (line.state, words(line))).collect()
+    }
+
+    fn text(words: &str) -> Body {
+        Body::Text(words.into())
+    }
+
+    #[test]
+    fn a25_an_id_is_not_used_twice() {
+        let (_folder, mut client) = in_conversation();
+        let mallory = UserId::from_bytes([9; 16]);
+        receive(&mut client, BOB, 1, text("mine"));
+        receive(&mut client, mallory, 1, text("in its place"));
+        receive(&mut client, BOB, 1, text("mine again"));
+        let lines = texts(&client);
+        assert_eq!(lines[0], (MessageState::Recorded, Some("mine".into())));
+        assert_eq!(lines.iter().filter(|(state, _)| *state == MessageState::Refused).count(), 2);
+        let kept = client.message(CONVERSATION, MessageId::from_bytes([1; 16])).unwrap().unwrap();
+        assert_eq!((kept.author, kept.body), (Some(BOB), Some(text("mine"))));
+    }
+
+    #[test]
+    fn a25_only_the_author_changes_a_message() {
+        let (_folder, mut client) = in_conversation();
+        let target = MessageId::from_bytes([1; 16]);
+        receive(&mut client, BOB, 1, text("said"));
+        receive(&mut client, ALICE, 2, Body::Edit { target, text: "forged".into() });
+        receive(&mut client, ALICE, 3, Body::Delete { target });
+        let line = client.message(CONVERSATION, target).unwrap().unwrap();
+        assert_eq!((line.body, line.deleted, line.history.len()), (Some(text("said")), false, 0));
+        assert!(client.search("forged", 10).unwrap().is_empty());
+        receive(&mut client, BOB, 4, Body::Edit { target, text: "corrected".into() });
+        let line = client.message(CONVERSATION, target).unwrap().unwrap();
+        assert_eq!((line.body, line.history), (Some(text("corrected")), vec![String::from("said")]));
+        assert_eq!(client.search("corrected", 10).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_deleted_is_wiped() {
+        let (_folder, mut client) = in_conversation();
+        let target = MessageId::from_bytes([1; 16]);
+        receive(&mut client, BOB, 1, text("secret"));
+        receive(&mut client, BOB, 2, Body::Delete { target });
+        let line = client.message(CONVERSATION, target).unwrap().unwrap();
+        assert_eq!((line.deleted, line.body), (true, None));
+        assert!(client.search("secret", 10).unwrap().is_empty());
+        let sql = "SELECT count(*) FROM message WHERE instr(content, CAST('secret' AS BLOB)) > 0";
+        let left: u32 = client.reader().query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn a_false_commitment_and_rubbish_are_shown_and_not_believed() {
+        let (_folder, mut client) = in_conversation();
+        let plaintext = Plaintext::wrap(&Content::text("unreportable", NOW).to_bytes(), &mut Counter::default());
+        receive_raw(&mut client, BOB, 1, &plaintext.to_bytes(), [0; 32]);
+        receive_raw(&mut client, BOB, 2, b"rubbish", [0; 32]);
+        let states: Vec<_> = texts(&client).into_iter().map(|(state, _)| state).collect();
+        assert_eq!(states, [MessageState::Refused, MessageState::Refused]);
+        assert!(client.search("unreportable", 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_unknown_kind_is_kept_and_shown_as_such() {
+        let (_folder, mut client) = in_conversation();
+        let unknown = Body::Unknown(crate::content::Unknown { kind: 777, bytes: vec![0xa0] });
+        let events = receive(&mut client, BOB, 1, unknown.clone());
+        assert!(matches!(&events[..], [Event::Line { line, .. }] if line.body == Some(unknown.clone())), "{events:?}");
+    }
+
+    #[test]
+    fn a13_another_history_is_noticed_and_told_once() {
+        let (_folder, mut client) = in_conversation();
+        let seen = |seq, byte| Aad {
+            version: 1,
+            message_id: MessageId::from_bytes([1; 16]),
+            commitment: [0; 32],
+            seen_seq: seq,
+            seen_hash: [byte; 32],
+        };
+        let forked = |client: &mut Client, aad: Aad| {
+            client.turn(NOW, |turn| {
+                let mut row = turn.conversation(CONVERSATION)?;
+                turn.check_seen(&mut row, &aad)?;
+                conversation::save(turn.db, &row)?;
+                Ok(row.forked)
+            })
+        };
+        for (seq, byte) in [(5, 5), (1, 1), (0, 0)] {
+            assert!(!forked(&mut client, seen(seq, byte)).unwrap(), "{seq} is as it was seen here");
+        }
+        for (seq, byte) in [(4, 5), (6, 6), (0, 1)] {
+            let (_folder, mut client) = in_conversation();
+            assert!(forked(&mut client, seen(seq, byte)).unwrap(), "{seq} with another hash");
+            assert!(forked(&mut client, seen(5, 5)).unwrap(), "it stays so");
+            assert_eq!(std::iter::from_fn(|| client.poll_event()).collect::<Vec<_>>(), [Event::Forked(CONVERSATION)]);
+        }
+    }
+
+    #[test]
+    fn a_call_that_fails_leaves_nothing_behind() {
+        let (_folder, mut client) = in_conversation();
+        let failed: Result<(), Error> = client.turn(NOW, |turn| {
+            let mut row = turn.conversation(CONVERSATION)?;
+            row.cursor = 99;
+            conversation::save(turn.db, &row)?;
+            turn.tell(Event::Forked(CONVERSATION));
+            Err(Error::UnknownMessage)
+        });
+        assert!(failed.is_err());
+        assert_eq!(conversation::find(client.reader(), CONVERSATION).unwrap().unwrap().cursor, 5);
+        assert_eq!(client.poll_event(), None);
+    }
 }

@@ -53,6 +53,8 @@ pub(crate) enum Work {
     GroupInfo(ConversationId),
     RejoinTree(ConversationId),
     Acknowledge(Vec<(ConversationId, u32, u64)>),
+    /// Never on its way: only a time to come back to a conversation.
+    Renew(ConversationId),
 }
 
 #[derive(Debug)]
@@ -130,7 +132,7 @@ impl Session {
         let over: Vec<Work> =
             self.not_before.iter().filter(|(_, at)| **at <= now).map(|(work, _)| work.clone()).collect();
         self.not_before.retain(|_, at| *at > now);
-        over.iter().filter_map(Work::conversation).collect()
+        over.iter().filter_map(Work::resumes).collect()
     }
 
     /// Whether an answer is overdue.
@@ -161,6 +163,13 @@ impl Work {
                 Some(*id)
             }
             _ => None,
+        }
+    }
+
+    const fn resumes(&self) -> Option<ConversationId> {
+        match self {
+            Self::Renew(id) => Some(*id),
+            work => work.conversation(),
         }
     }
 

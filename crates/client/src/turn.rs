@@ -79,7 +79,7 @@ impl Turn<'_> {
             Work::GroupInfo(id) => self.fetched_group(id, Self::decoded::<request::FetchGroupInfo>(body)?),
             Work::RejoinTree(id) => self.fetched_rejoin_tree(id, &Self::decoded::<request::FetchTree>(body)?),
             Work::Acknowledge(cursors) => self.acknowledged(&cursors),
-            Work::Decline(_) => Ok(()),
+            Work::Decline(_) | Work::Renew(_) => Ok(()),
         }
     }
 
@@ -88,14 +88,14 @@ impl Turn<'_> {
         match work {
             Work::Hello | Work::Authenticate | Work::Sync => self.login_refused(refusal),
             Work::JoinStart | Work::JoinFinish => self.join_refused(refusal),
-            Work::FindUser(handle) => self.user_refused(handle, refusal),
+            Work::FindUser(handle) => self.user_refused(handle),
             Work::FetchChain(user) => self.chain_refused(user, refusal),
             Work::Claim(id) => self.claim_refused(id, refusal),
             Work::Outbox(id, message) => self.undelivered(id, message, refusal),
             Work::GroupInfo(id) | Work::RejoinTree(id) => self.repair_refused(id, refusal),
             Work::WelcomeTree => self.welcome_tree_refused(refusal),
             // The server offers the Welcome again; it is declined again.
-            Work::Decline(_) => Ok(()),
+            Work::Decline(_) | Work::Renew(_) => Ok(()),
             work @ (Work::Publish(_) | Work::FetchWelcomes | Work::Fetch(_) | Work::Acknowledge(_)) => {
                 self.later(work, refusal);
                 Ok(())

@@ -94,6 +94,7 @@ impl Turn<'_> {
             begins: welcome.seq,
             acknowledged: welcome.seq,
             entry_hash: EntryHash(welcome.entry_hash),
+            renew_at: Some(self.soon()),
             ..row
         };
         conversation::save(self.db, &row)?;
@@ -106,6 +107,7 @@ impl Turn<'_> {
             held.one_time = held.one_time.saturating_sub(1);
         }
         self.memory.attention.insert(id);
+        self.watch_renewal(&row);
         self.tell(Event::ConversationAdded(id));
         self.take_over(&row)
     }

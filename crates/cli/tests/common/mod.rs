@@ -1,6 +1,7 @@
 //! The real programs over real sockets: `mifengd` and `mifeng` as people run them.
 
-#![allow(dead_code, reason = "every test file uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "every test file uses its own part of this")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
 use serde_json::Value;
 use std::io::Read;

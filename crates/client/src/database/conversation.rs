@@ -38,12 +38,13 @@ pub(crate) struct ConversationRow {
     pub(crate) read_up_to: u64,
     pub(crate) forked: bool,
     pub(crate) repaired_at: Option<UnixMillis>,
+    pub(crate) renew_at: Option<UnixMillis>,
     pub(crate) name: Option<String>,
     pub(crate) topic: Option<String>,
 }
 
 const COLUMNS: &str = "id, state, kind, peer, group_id, claim_key, generation, cursor, entry_hash, acknowledged, begins, \
-                       read_up_to, forked, repaired_at, name, topic";
+                       read_up_to, forked, repaired_at, renew_at, name, topic";
 /// Hashes of so many recent entries are kept for every conversation.
 const LOG_HASHES_KEPT: u64 = 4_096;
 
@@ -64,6 +65,7 @@ impl ConversationRow {
             read_up_to: 0,
             forked: false,
             repaired_at: None,
+            renew_at: None,
             name: None,
             topic: None,
         }
@@ -95,11 +97,12 @@ pub(crate) fn all(db: &Connection) -> Result<Vec<ConversationRow>> {
 
 pub(crate) fn save(db: &Connection, row: &ConversationRow) -> Result<()> {
     let sql = format!(
-        "INSERT INTO conversation ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO conversation ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, peer = excluded.peer, group_id = excluded.group_id,
          claim_key = excluded.claim_key, generation = excluded.generation, cursor = excluded.cursor,
          entry_hash = excluded.entry_hash, acknowledged = excluded.acknowledged, begins = excluded.begins,
          read_up_to = excluded.read_up_to, forked = excluded.forked, repaired_at = excluded.repaired_at,
+         renew_at = excluded.renew_at,
          name = excluded.name, topic = excluded.topic"
     );
     db.prepare_cached(&sql)?.execute(params![
@@ -117,6 +120,7 @@ pub(crate) fn save(db: &Connection, row: &ConversationRow) -> Result<()> {
         signed(row.read_up_to),
         row.forked,
         row.repaired_at.map(signed),
+        row.renew_at.map(signed),
         row.name,
         row.topic,
     ])?;
@@ -166,6 +170,10 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged())
 }
 
+fn optional(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
+    row.get::<_, Option<i64>>(column)?.map(|number| u64::try_from(number).map_err(|_| damaged())).transpose()
+}
+
 fn read(row: &Row<'_>) -> Result<ConversationRow> {
     Ok(ConversationRow {
         id: ConversationId::from_bytes(row.get(0)?),
@@ -181,9 +189,10 @@ fn read(row: &Row<'_>) -> Result<ConversationRow> {
         begins: unsigned(row, 10)?,
         read_up_to: unsigned(row, 11)?,
         forked: row.get(12)?,
-        repaired_at: row.get::<_, Option<i64>>(13)?.map(|at| u64::try_from(at).map_err(|_| damaged())).transpose()?,
-        name: row.get(14)?,
-        topic: row.get(15)?,
+        repaired_at: optional(row, 13)?,
+        renew_at: optional(row, 14)?,
+        name: row.get(15)?,
+        topic: row.get(16)?,
     })
 }
 

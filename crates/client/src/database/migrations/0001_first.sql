@@ -63,6 +63,8 @@ CREATE TABLE conversation (
     read_up_to INTEGER NOT NULL DEFAULT 0,
     forked INTEGER NOT NULL DEFAULT 0,
     repaired_at INTEGER,
+    -- When the device's keys in the group are to be renewed.
+    renew_at INTEGER,
     name TEXT,
     topic TEXT
 ) STRICT, WITHOUT ROWID;
