@@ -9,6 +9,7 @@ use axum::{
     routing::{any, get},
 };
 use std::sync::Arc;
+use store::Health;
 use wire::limits;
 
 /// Read buffers are small because most connections are idle; a large frame only takes more reads.
@@ -30,7 +31,13 @@ fn health() -> Router<Arc<Node>> {
 }
 
 async fn ready(State(node): State<Arc<Node>>) -> (StatusCode, &'static str) {
-    if node.is_draining() { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") } else { (StatusCode::OK, "ready\n") }
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    match node.database.health() {
+        _ if node.is_draining() => (unavailable, "draining\n"),
+        Health::Ready => (StatusCode::OK, "ready\n"),
+        Health::Full => (unavailable, "the storage is full\n"),
+        Health::Failed => (unavailable, "the storage failed\n"),
+    }
 }
 
 async fn metrics(State(node): State<Arc<Node>>) -> Response {
@@ -40,7 +47,12 @@ async fn metrics(State(node): State<Arc<Node>>) -> Response {
             return (StatusCode::INTERNAL_SERVER_ERROR, failure.into_refusal("metrics").to_string()).into_response();
         }
     };
-    let gauges = Gauges { devices_online: node.hub.online(), connections: node.caps.taken(), tenants };
+    let gauges = Gauges {
+        devices_online: node.hub.online(),
+        connections: node.caps.taken(),
+        tenants,
+        store: node.database.counters(),
+    };
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], node.metrics.render(&gauges)).into_response()
 }
 

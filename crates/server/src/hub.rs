@@ -73,13 +73,15 @@ impl Hub {
         self.read().len()
     }
 
-    /// Tells every device that the server stops, and ends its connection after what waits for it was written.
-    pub fn drain(&self) {
+    /// Tells every device that the server is about to stop.
+    pub fn announce_drain(&self) {
         let frame = Bytes::from(wire::frame::event(&Event::Draining));
-        for queue in self.write().drain().map(|(_, queue)| queue) {
-            queue.push(frame.clone());
-            queue.close(Closed::Draining);
-        }
+        self.read().values().for_each(|queue| queue.push(frame.clone()));
+    }
+
+    /// Ends every connection after what waits for it was written.
+    pub fn close_all(&self, reason: Closed) {
+        self.write().drain().for_each(|(_, queue)| queue.close(reason));
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<(TenantId, DeviceId), Arc<Queue>>> {

@@ -5,6 +5,7 @@ use std::{
     fmt::Write as _,
     sync::atomic::{AtomicU64, Ordering},
 };
+use store::Counters;
 use wire::{Op, TenantId};
 
 /// What came of a request.
@@ -58,6 +59,8 @@ pub struct Gauges {
     pub connections: usize,
     /// Every tenant's name and id.
     pub tenants: Vec<(String, TenantId)>,
+    /// What the store has done.
+    pub store: Counters,
 }
 
 impl Metrics {
@@ -131,6 +134,7 @@ impl Metrics {
         page.line("mifeng_devices_online", &[], gauges.devices_online as u64);
         page.head("mifeng_connections", "gauge", "Open connections of devices.");
         page.line("mifeng_connections", &[], gauges.connections as u64);
+        page.store(&gauges.store);
         page.head("mifeng_tenant_info", "gauge", "The tenants, by name.");
         for (name, id) in &gauges.tenants {
             page.line("mifeng_tenant_info", &[("tenant", name), ("id", &id.to_string())], 1);
@@ -151,6 +155,37 @@ impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         // Writing into a String cannot fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn store(&mut self, store: &Counters) {
+        let all = [
+            (
+                "mifeng_store_batches_total",
+                "counter",
+                "Committed transactions, each of which is one fsync.",
+                store.batches,
+            ),
+            ("mifeng_store_writes_total", "counter", "Writes in them.", store.jobs),
+            (
+                "mifeng_store_undone_total",
+                "counter",
+                "Writes that were undone because they were refused.",
+                store.undone,
+            ),
+            (
+                "mifeng_store_failed_batches_total",
+                "counter",
+                "Transactions that the storage failed.",
+                store.failed_batches,
+            ),
+            ("mifeng_store_checkpoints_total", "counter", "Moves of the write-ahead log.", store.checkpoints),
+            ("mifeng_store_largest_batch", "gauge", "Most writes in one transaction.", store.largest_batch),
+            ("mifeng_store_waiting", "gauge", "Writes that wait.", store.waiting),
+        ];
+        for (name, kind, help, value) in all {
+            self.head(name, kind, help);
+            self.line(name, &[], value);
+        }
     }
 
     /// Label values are names of ours and tenants' names, which have no character that needs escaping.
@@ -180,12 +215,22 @@ mod tests {
         metrics.request(Op::Send, Outcome::Answered);
         metrics.lost(Plane::Admin, Lost::Handshake);
         let tenants = vec![("acme".to_owned(), TenantId::from_bytes([1; 16]))];
-        let page = metrics.render(&Gauges { devices_online: 3, connections: 4, tenants });
+        let store = Counters {
+            batches: 5,
+            jobs: 6,
+            undone: 0,
+            failed_batches: 0,
+            largest_batch: 2,
+            checkpoints: 0,
+            waiting: 0,
+        };
+        let page = metrics.render(&Gauges { devices_online: 3, connections: 4, tenants, store });
         for line in [
             "mifeng_requests_total{op=\"send\",outcome=\"answered\"} 2",
             "mifeng_requests_total{op=\"send\",outcome=\"failed\"} 0",
             "mifeng_connections_lost_total{plane=\"admin\",why=\"handshake\"} 1",
             "mifeng_devices_online 3",
+            "mifeng_store_writes_total 6",
             "mifeng_tenant_info{tenant=\"acme\",id=\"ten_01010101010101010101010101010101\"} 1",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");

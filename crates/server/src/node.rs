@@ -74,7 +74,7 @@ impl Node {
     /// Takes no new requests and tells every device.
     pub fn drain(&self) {
         self.draining.send_replace(true);
-        self.hub.drain();
+        self.hub.announce_drain();
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::{
     admin,
     config::Config,
-    files, http, jobs,
+    files,
+    gateway::queue::Closed,
+    http, jobs,
     listen::{self, Caps, Listener},
     node::Node,
     tls::{Plane, reload},
@@ -126,6 +128,10 @@ impl Running {
     pub async fn drain(self) {
         self.node.drain();
         let time = Duration::from_millis(self.node.config.limits.drain_timeout_ms);
+        let operator = self.node.database.operator();
+        // Writes are done in order: when this one is, everything that was begun before has been answered.
+        let _ = tokio::time::timeout(time, operator.write(|_| Ok::<_, store::Error>(()))).await;
+        self.node.hub.close_all(Closed::Draining);
         if tokio::time::timeout(time, self.node.connections.all_gone()).await.is_err() {
             tracing::warn!(left = self.node.connections.open(), "connections were cut");
         }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use roster::payload::check_application;
 use rules::admit::{self, Situation};
 use std::sync::Arc;
-use store::{Append, NewEntry, Tx};
+use store::{Append, NewEntry};
 use tokio::sync::OwnedSemaphorePermit;
 use wire::{
     Entry, EntryKind, ErrorCode, Event, Op,
@@ -51,25 +51,22 @@ pub(crate) async fn begin(
     };
     let completion = Completion { node: Arc::clone(node), session: Arc::clone(session), membership, id };
     let conversation = send.conversation;
-    session.tenant.store.submit(
-        move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.append_entry(new)?),
-        move |appended| {
-            match appended {
-                Ok(Append::Recorded { entry, generation }) => completion.recorded(conversation, entry, generation),
-                Ok(Append::Repeated(at)) => completion.answer(&at),
-                Ok(Append::StaleEpoch { .. }) => {
-                    if !stale {
-                        completion.node.groups.forget(completion.session.tenant.id, conversation);
-                    }
-                    completion.refuse(ErrorCode::StaleEpoch.into());
+    session.tenant.store.submit_entry(new, move |appended| {
+        match appended {
+            Ok(Append::Recorded { entry, generation }) => completion.recorded(conversation, entry, generation),
+            Ok(Append::Repeated(at)) => completion.answer(&at),
+            Ok(Append::StaleEpoch { .. }) => {
+                if !stale {
+                    completion.node.groups.forget(completion.session.tenant.id, conversation);
                 }
-                Ok(Append::KeyReused) => completion.refuse(ErrorCode::KeyReused.into()),
-                Ok(Append::NoConversation) => completion.refuse(ErrorCode::Forbidden.into()),
-                Err(failure) => completion.refuse(failure),
+                completion.refuse(ErrorCode::StaleEpoch.into());
             }
-            drop(permit);
-        },
-    );
+            Ok(Append::KeyReused) => completion.refuse(ErrorCode::KeyReused.into()),
+            Ok(Append::NoConversation) => completion.refuse(ErrorCode::Forbidden.into()),
+            Err(error) => completion.refuse(error.into()),
+        }
+        drop(permit);
+    });
     Ok(())
 }
 

@@ -271,7 +271,7 @@ impl Default for Limits {
             queue_frames: 8_192,
             drain_timeout_ms: 10_000,
             cached_conversations: 10_000,
-            session_rate: Rate { burst: 200, per_second: 50 },
+            session_rate: Rate { burst: 4_000, per_second: 500 },
             control_rate: Rate { burst: 200, per_second: 20 },
             message_rate: Rate { burst: 2_000, per_second: 200 },
             read_rate: Rate { burst: 2_000, per_second: 200 },

@@ -12,13 +12,15 @@ use wire::{ErrorCode, Op, Operation, frame};
 type Answer = Result<Vec<u8>, Failure>;
 
 /// Acts. `None` means that the answer comes later, from the store's completion.
+///
+/// What is rare is boxed: the largest operation's state would else be part of every idle connection.
 pub(super) async fn run(connection: &mut Connection, op: Op, id: u32, body: &[u8]) -> Option<Answer> {
     match op {
         Op::Send => later(send(connection, id, body).await),
         Op::Hello | Op::JoinStart | Op::JoinFinish | Op::Authenticate | Op::LoginStart | Op::LoginFinish => {
-            Some(session(connection, op, id, body).await)
+            Some(Box::pin(session(connection, op, id, body)).await)
         }
-        _ => Some(device(connection, op, id, body).await),
+        _ => Some(Box::pin(device(connection, op, id, body)).await),
     }
 }
 

@@ -67,6 +67,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         if let Poll::Ready(Ok(())) = poll {
             let read = buf.filled().len().saturating_sub(before) as u64;
             if !self.allowance.spend(read) {
+                // A read that fails has read nothing.
+                buf.set_filled(before);
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "too much before authentication")));
             }
         }

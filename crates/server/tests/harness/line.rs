@@ -61,6 +61,13 @@ impl Line {
         self.next
     }
 
+    /// As [`Line::begin`], for a connection that may be broken.
+    pub async fn try_begin<O: Operation>(&mut self, operation: &O) -> Option<u32> {
+        self.next += 1;
+        let sent = self.try_raw(Message::Binary(frame::request(self.next, operation).into())).await;
+        sent.then_some(self.next)
+    }
+
     pub async fn answer<O: Operation>(&mut self, id: u32) -> Result<Result<O::Answer, Refusal>, Gone> {
         loop {
             match self.frame().await? {
