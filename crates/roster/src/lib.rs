@@ -6,7 +6,7 @@
 //! [`PublicTree::check`]. [`key_package::check`] and [`payload::check_application`] are for uploads and for messages.
 //!
 //! [`reading`] is how a commit, a leaf and a group context are read. The client (`e2ee`) reads them with the same code, so
-//! that both feed the same changes to [`trust::GroupPolicy::check`] (`docs/decisions/0008-one-reading-of-a-commit.md`).
+//! that both feed the same changes to [`trust::GroupPolicy::check`] (`docs/decisions/0007-one-reading-of-a-commit.md`).
 
 pub mod key_package;
 pub mod payload;
