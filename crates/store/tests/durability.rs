@@ -158,7 +158,7 @@ fn run_with_fault(directory: &Path, fault: &str) -> Report {
     let mut process = Command::new("strace");
     process.args(["-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync,pwrite64", "-e", &inject]).arg(me);
     process.args(["--exact", "child_on_failing_storage", "--ignored", "--nocapture", "--test-threads=1"]);
-    let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut process = process.unwrap_or_else(|error| panic!("strace cannot be started: {error}"));
     writeln!(process.stdin.take().unwrap(), "{}", directory.display()).unwrap();
     let mut report = Report { acknowledged: Vec::new(), refused: Vec::new() };
