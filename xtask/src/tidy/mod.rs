@@ -7,6 +7,7 @@ mod links;
 mod names;
 mod scan;
 mod supply;
+mod walkthrough;
 
 use crate::workspace::{self, Layers};
 use anyhow::{Context, Result};
@@ -71,6 +72,7 @@ pub(crate) fn check(root: &Path) -> Result<Checked> {
     breaches.extend(names::check(&plan, &sources));
     breaches.extend(lengths::check(&plan.lengths, &workspace::read_toml(&root.join("ci/lengths.toml"))?, &sources));
     breaches.extend(links::check(root)?);
+    breaches.extend(walkthrough::check(root, &sources)?);
     breaches.extend(attacks::check(&root.join("docs/security/attacks.md"), &tests));
     let packages = supply::packages(root, &metadata)?;
     breaches.extend(supply::check(&workspace::read_toml(&root.join("deny.toml"))?, &packages)?);

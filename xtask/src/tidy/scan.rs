@@ -67,6 +67,15 @@ impl Source {
         self.test_modules.iter().map(|module| format!("{folder}/{module}")).collect()
     }
 
+    /// Every word of the code that could be the name of something, and the file's own.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+        let module = self.path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs"));
+        let parents = self.path.split('/');
+        let named = self.named.iter().flat_map(|named| &named.segments).map(String::as_str);
+        let functions = self.functions.iter().map(|function| function.name.as_str());
+        named.chain(functions).chain(module).chain(parents)
+    }
+
     /// Walks one level of tokens and what is inside; returns the number of lines that are for tests only.
     fn walk(&mut self, tokens: &[TokenTree], prefix: &[String]) -> usize {
         let mut at = 0;
