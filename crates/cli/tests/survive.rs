@@ -140,3 +140,32 @@ fn a16_a_copied_profile_is_noticed_and_the_leaf_replaced() {
     bob.say("@alice", "I read you");
     assert_eq!(alice.texts().last().unwrap(), "I read you");
 }
+
+/// Commits (the renewal after joining), messages of both sides and the server's death, all at once.
+#[test]
+fn both_talk_at_once_and_agree_on_one_history() {
+    let mut server = Server::start();
+    let (alice, bob) = (server.joined("alice"), server.joined("bob"));
+    alice.say("@bob", "alice: begin");
+    let talk = |person: &Person, chat: &str| {
+        for step in 0..14 {
+            person.say(chat, &format!("{}: {step}", person.handle));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| talk(&alice, "@bob"));
+        scope.spawn(|| {
+            bob.lines();
+            talk(&bob, "@alice");
+        });
+        std::thread::sleep(Duration::from_millis(2_500));
+        server.kill();
+        server.serve();
+    });
+    let texts = agree(&alice, &bob);
+    for person in [&alice, &bob] {
+        let own =
+            texts.iter().filter_map(|text| text.strip_prefix(&format!("{}: ", person.handle))?.parse::<u32>().ok());
+        assert_eq!(own.collect::<Vec<_>>(), (0..14).collect::<Vec<_>>());
+    }
+}

@@ -7,7 +7,7 @@ use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{Error, Event};
 use e2ee::Vouched;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -151,18 +151,6 @@ pub(crate) fn vouch(
         Some(_) => Vouched::Gone,
         None => unknown,
     })
-}
-
-const LAST_RESORT: &str = "last-resort key package";
-
-/// Whether this device has ever made a last-resort key package.
-pub(crate) fn has_last_resort(db: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM meta WHERE name = ?";
-    db.prepare_cached(sql)?.query_row([LAST_RESORT], |_| Ok(())).optional().map(|found| found.is_some())
-}
-
-pub(crate) fn set_last_resort(db: &Connection) -> rusqlite::Result<()> {
-    db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?, x'01')")?.execute([LAST_RESORT]).map(|_| ())
 }
 
 #[cfg(test)]

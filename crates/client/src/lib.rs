@@ -24,6 +24,7 @@ pub mod content;
 mod database;
 mod error;
 mod event;
+mod key_packages;
 mod login;
 mod memory;
 mod outgoing;

@@ -2,25 +2,19 @@
 
 use crate::contacts;
 use crate::database::account::{self, Account};
-use crate::database::{conversation, key_package, outbox};
+use crate::database::{conversation, outbox};
 use crate::session::{Phase, Work};
 use crate::turn::{Turn, identity, is_transient};
 use crate::{Error, Event};
-use e2ee::{KeyPackageUse, Suite};
-use minicbor::bytes::ByteVec;
+use e2ee::Suite;
 use std::sync::Arc;
 use vault::password::Registration;
 use vault::{AccountKey, DeviceKey};
-use wire::request::{
-    Authenticate, Authenticated, Greeting, Hello, JoinChallenge, JoinFinish, JoinStart, KeyPackagesHeld,
-    PublishKeyPackages, Sync, Synced,
-};
+use wire::request::{Authenticate, Authenticated, Greeting, Hello, JoinChallenge, JoinFinish, JoinStart, Sync, Synced};
 use wire::{DeviceId, Refusal, UserId};
 use zeroize::Zeroizing;
 
 const PROTOCOL_VERSION: u16 = 1;
-/// One-time key packages that the server should hold; below half of them new ones are made.
-const KEY_PACKAGES: u32 = 50;
 
 impl Turn<'_> {
     pub(crate) fn hello(&mut self) -> Result<(), Error> {
@@ -169,48 +163,7 @@ impl Turn<'_> {
             }
         }
         self.tell(Event::Live);
-        Ok(())
-    }
-
-    /// Publishes key packages when the server has few, and a new last-resort package when there is none or it was used.
-    pub(crate) fn publish(&mut self) -> Result<(), Error> {
-        let Some(held) = self.memory.held.clone() else { return Ok(()) };
-        let mut waiting = key_package::waiting(self.db)?;
-        if waiting.last().is_some_and(|row| self.memory.session.is_busy(&Work::Publish(row.id), self.now)) {
-            return Ok(());
-        }
-        let one_time = waiting.iter().filter(|row| !row.last_resort).count();
-        let missing = if held.one_time < KEY_PACKAGES / 2 { KEY_PACKAGES - held.one_time } else { 0 };
-        for _ in one_time..missing as usize {
-            self.make_key_package(KeyPackageUse::Once)?;
-        }
-        let wants_last_resort = held.last_resort_used || !contacts::has_last_resort(self.db)?;
-        if wants_last_resort && waiting.iter().all(|row| !row.last_resort) {
-            self.make_key_package(KeyPackageUse::LastResort)?;
-            contacts::set_last_resort(self.db)?;
-        }
-        waiting = key_package::waiting(self.db)?;
-        let Some(last) = waiting.last().map(|row| row.id) else { return Ok(()) };
-        let (last_resort, one_time): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|row| row.last_resort);
-        let one_time = one_time.into_iter().map(|row| ByteVec::from(row.bytes)).collect();
-        let last_resort = last_resort.into_iter().next_back().map(|row| ByteVec::from(row.bytes));
-        self.request(Work::Publish(last), &PublishKeyPackages { one_time, last_resort });
-        Ok(())
-    }
-
-    fn make_key_package(&self, usage: KeyPackageUse) -> Result<(), Error> {
-        let suite = Suite::from_code(self.account()?.suite).ok_or(Error::Protocol("unknown cipher suite"))?;
-        let bytes =
-            self.act(|device, _| device.key_package(suite, usage, self.now).map(|new| (new.bytes, new.writes)))??;
-        Ok(key_package::insert(self.db, usage == KeyPackageUse::LastResort, &bytes)?)
-    }
-
-    pub(crate) fn published(&mut self, row: i64, held: KeyPackagesHeld) -> Result<(), Error> {
-        key_package::delete_up_to(self.db, row)?;
-        // What the server holds after a full refill is enough, even if it counts otherwise: no endless publishing.
-        self.memory.held =
-            Some(KeyPackagesHeld { one_time: held.one_time.max(KEY_PACKAGES / 2), last_resort_used: false });
-        Ok(())
+        self.forget_key_packages()
     }
 }
 

@@ -170,7 +170,7 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged())
 }
 
-fn optional(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
+pub(super) fn optional(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
     row.get::<_, Option<i64>>(column)?.map(|number| u64::try_from(number).map_err(|_| damaged())).transpose()
 }
 

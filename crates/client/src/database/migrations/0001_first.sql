@@ -36,11 +36,14 @@ CREATE TABLE mls_entry (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Key packages made and not yet known to be on the server.
+-- Key packages of this device, until their private keys are forgotten.
 CREATE TABLE key_package (
     id INTEGER PRIMARY KEY,
     last_resort INTEGER NOT NULL,
-    bytes BLOB NOT NULL
+    made_at INTEGER NOT NULL,
+    reference BLOB NOT NULL,
+    -- Null once the server has it.
+    bytes BLOB
 ) STRICT;
 
 CREATE TABLE conversation (
