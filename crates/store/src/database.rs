@@ -1,12 +1,12 @@
-//! The doors: a database, a tenant's store in it, and the operator's.
+//! A database that is open: its threads, and the queues in front of them.
 
 use crate::keys::Keys;
 use crate::queue::{Queue, Refused};
 use crate::reader::{Readers, in_snapshot};
-use crate::session::{OperatorTx, Session, Tx};
+use crate::session::Session;
 use crate::sqlite::{self, Home};
 use crate::writer::{Job, Shared, Writer};
-use crate::{Append, Error, NewEntry, OpenError};
+use crate::{Error, OpenError, Operator, Store};
 use keyring::RootKey;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -145,12 +145,12 @@ impl Database {
 
     /// The store of a tenant. Whether the tenant exists shows when it is used: what does not exist has no rows and no keys.
     pub fn tenant(&self, tenant: TenantId) -> Store {
-        Store { database: self.clone(), tenant }
+        Store::new(self.clone(), tenant)
     }
 
     /// The operator's door: tenants themselves.
     pub fn operator(&self) -> Operator {
-        Operator { database: self.clone() }
+        Operator::new(self.clone())
     }
 
     /// Whether writes are taken; readiness of the process hangs on it.
@@ -192,7 +192,7 @@ impl Database {
         thread.map(drop).map_err(|_| OpenError::Storage(Error::Unavailable(None)))
     }
 
-    fn submit<T, E, J, D>(&self, job: J, done: D, needs_savepoint: bool)
+    pub(crate) fn submit<T, E, J, D>(&self, job: J, done: D, needs_savepoint: bool)
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -207,7 +207,7 @@ impl Database {
         }
     }
 
-    async fn write<T, E, J>(&self, job: J) -> Result<T, E>
+    pub(crate) async fn write<T, E, J>(&self, job: J) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -219,7 +219,7 @@ impl Database {
         waits.await.unwrap_or_else(|_| Err(Error::Panicked.into()))
     }
 
-    async fn read<T, E, R>(&self, read: R) -> Result<T, E>
+    pub(crate) async fn read<T, E, R>(&self, read: R) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -265,106 +265,6 @@ where
     }
 }
 
-/// The part of a database that belongs to one tenant.
-#[derive(Clone)]
-pub struct Store {
-    database: Database,
-    tenant: TenantId,
-}
-
-impl Store {
-    /// Whose.
-    pub const fn tenant_id(&self) -> TenantId {
-        self.tenant
-    }
-
-    /// Queues a write. `done` runs on the writer's thread after the commit that covers the job, and must not block; when
-    /// the queue is full or closed it runs here and at once.
-    ///
-    /// An `Err` of the job undoes all that it wrote.
-    pub fn submit<T, E, J, D>(&self, job: J, done: D)
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        J: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-        D: FnOnce(Result<T, E>) + Send + 'static,
-    {
-        let tenant = self.tenant;
-        self.database.submit(move |session| job(&mut Tx { session, tenant }), done, true);
-    }
-
-    /// Queues [`Tx::append_entry`], the one write that happens for every message. As [`Store::submit`], but cheaper.
-    pub fn submit_entry<D>(&self, entry: NewEntry, done: D)
-    where
-        D: FnOnce(Result<Append, Error>) + Send + 'static,
-    {
-        let tenant = self.tenant;
-        self.database.submit(move |session| Tx { session, tenant }.append_entry(entry), done, false);
-    }
-
-    /// Writes, and waits until it is durable.
-    ///
-    /// # Errors
-    /// The job's own, or an [`Error`] of the storage. Dropping the future does not undo the write.
-    pub async fn write<T, E, J>(&self, job: J) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        J: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    {
-        let tenant = self.tenant;
-        self.database.write(move |session| job(&mut Tx { session, tenant })).await
-    }
-
-    /// Reads one snapshot of what is committed.
-    ///
-    /// # Errors
-    /// The read's own, or an [`Error`] of the storage.
-    pub async fn read<T, E, R>(&self, read: R) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        R: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-    {
-        let tenant = self.tenant;
-        self.database.read(move |session| read(&Tx { session, tenant })).await
-    }
-}
-
-/// The operator's door.
-#[derive(Clone)]
-pub struct Operator {
-    database: Database,
-}
-
-impl Operator {
-    /// Writes, and waits until it is durable.
-    ///
-    /// # Errors
-    /// The job's own, or an [`Error`] of the storage.
-    pub async fn write<T, E, J>(&self, job: J) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        J: FnOnce(&mut OperatorTx<'_>) -> Result<T, E> + Send + 'static,
-    {
-        self.database.write(move |session| job(&mut OperatorTx { session })).await
-    }
-
-    /// Reads one snapshot of what is committed.
-    ///
-    /// # Errors
-    /// The read's own, or an [`Error`] of the storage.
-    pub async fn read<T, E, R>(&self, read: R) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        R: FnOnce(&OperatorTx<'_>) -> Result<T, E> + Send + 'static,
-    {
-        self.database.read(move |session| read(&OperatorTx { session })).await
-    }
-}
-
 /// Opens one tenant's key, so that a wrong root is noticed at the start and not by the first user.
 fn check_root(connection: &rusqlite::Connection, keys: &Keys) -> Result<(), OpenError> {
     let text = "select tenant, version, wrapped from tenant_keys limit 1";
@@ -402,17 +302,5 @@ impl Drop for Inner {
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database").field("file", &self.inner.file).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("tenant", &self.tenant).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Operator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Operator").finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@
 //! What is sealed, blind-indexed or public is declared column by column in [`schema`].
 
 mod database;
+mod door;
 pub mod entity;
 mod error;
 mod keys;
@@ -21,7 +22,8 @@ mod sql;
 mod sqlite;
 pub mod writer;
 
-pub use database::{Counters, Database, Health, Operator, Settings, Store};
+pub use database::{Counters, Database, Health, Settings};
+pub use door::{Operator, Store};
 pub use entity::*;
 pub use error::{Cause, Error, OpenError};
 pub use session::{OperatorTx, Tx};
