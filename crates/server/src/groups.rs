@@ -33,8 +33,9 @@ impl Membership {
         self.devices.binary_search(&device).is_ok()
     }
 
+    /// A successor group begins at epoch 0 again, so that epochs compare within one group only.
     fn is_later_than(&self, other: &Self) -> bool {
-        (self.generation, self.epoch) > (other.generation, other.epoch)
+        self.group_id != other.group_id || (self.generation, self.epoch) > (other.generation, other.epoch)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the listeners answer over HTTP: health, metrics, and the upgrade to a WebSocket.
 
-use crate::{gateway, listen::Peer, metrics::Gauges, node::Node};
+use crate::{gateway, listen::Peer, metrics::Gauges, node::Node, tls};
 use axum::{
     Extension, Router,
     extract::{State, WebSocketUpgrade},
@@ -47,11 +47,13 @@ async fn metrics(State(node): State<Arc<Node>>) -> Response {
             return (StatusCode::INTERNAL_SERVER_ERROR, failure.into_refusal("metrics").to_string()).into_response();
         }
     };
+    let expires = |plane| tls::inspect::expires_at_s(&node.data, plane).map(|at_s| (plane, at_s));
     let gauges = Gauges {
         devices_online: node.hub.online(),
         connections: node.caps.taken(),
         tenants,
         store: node.database.counters(),
+        certificates: tls::Plane::ALL.into_iter().filter_map(expires).collect(),
     };
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], node.metrics.render(&gauges)).into_response()
 }

@@ -61,6 +61,8 @@ pub struct Gauges {
     pub tenants: Vec<(String, TenantId)>,
     /// What the store has done.
     pub store: Counters,
+    /// When the planes' server certificates are over, in seconds since the Unix epoch.
+    pub certificates: Vec<(Plane, u64)>,
 }
 
 impl Metrics {
@@ -135,6 +137,10 @@ impl Metrics {
         page.head("mifeng_connections", "gauge", "Open connections of devices.");
         page.line("mifeng_connections", &[], gauges.connections as u64);
         page.store(&gauges.store);
+        page.head("mifeng_certificate_expires_seconds", "gauge", "When a server certificate is over, in Unix time.");
+        for (plane, expires_at_s) in &gauges.certificates {
+            page.line("mifeng_certificate_expires_seconds", &[("plane", plane.as_str())], *expires_at_s);
+        }
         page.head("mifeng_tenant_info", "gauge", "The tenants, by name.");
         for (name, id) in &gauges.tenants {
             page.line("mifeng_tenant_info", &[("tenant", name), ("id", &id.to_string())], 1);
@@ -224,12 +230,14 @@ mod tests {
             checkpoints: 0,
             waiting: 0,
         };
-        let page = metrics.render(&Gauges { devices_online: 3, connections: 4, tenants, store });
+        let certificates = vec![(Plane::Clients, 7)];
+        let page = metrics.render(&Gauges { devices_online: 3, connections: 4, tenants, store, certificates });
         for line in [
             "mifeng_requests_total{op=\"send\",outcome=\"answered\"} 2",
             "mifeng_requests_total{op=\"send\",outcome=\"failed\"} 0",
             "mifeng_connections_lost_total{plane=\"admin\",why=\"handshake\"} 1",
             "mifeng_devices_online 3",
+            "mifeng_certificate_expires_seconds{plane=\"clients\"} 7",
             "mifeng_store_writes_total 6",
             "mifeng_tenant_info{tenant=\"acme\",id=\"ten_01010101010101010101010101010101\"} 1",
         ] {

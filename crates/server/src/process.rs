@@ -1,14 +1,14 @@
 //! The life of the process: open, bind, serve, drain.
 
 use crate::{
-    admin,
+    admin, clock,
     config::Config,
     files,
     gateway::queue::Closed,
     http, jobs,
     listen::{self, Caps, Listener},
     node::Node,
-    tls::{Plane, reload},
+    tls::{Plane, inspect, reload},
 };
 use anyhow::Context;
 use keyring::RootKey;
@@ -101,6 +101,9 @@ pub async fn start(
             .with_context(|| format!("cannot listen on {address} for {}", plane.as_str()))?;
         addresses.push(socket.local_addr()?);
         let tls = reload::Reloading::load(data, plane)?;
+        for finding in inspect::server(data, plane, &node.config.clients.host, clock::now())? {
+            tracing::warn!(plane = plane.as_str(), %finding, "certificate");
+        }
         certificates.push(Arc::clone(&tls));
         let (router, caps) = match plane {
             Plane::Clients => (http::clients(Arc::clone(&node)), Arc::clone(&caps)),

@@ -252,3 +252,35 @@ async fn a4_a_device_publishes_its_own_key_packages_only() {
         PublishKeyPackages { one_time: vec![alice.key_package(KeyPackageUse::Once).into()], last_resort: None };
     assert_eq!(to_alice.call(&publish).await.unwrap().one_time, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c10_who_asks_too_often_is_told_when_to_come_again() {
+    use mifeng_server::config::Rate;
+    let slow = Rate { burst: 5, per_second: 1 };
+    let server = acme(|config| (config.limits.read_rate, config.limits.tenant_rate) = (slow, slow)).await;
+    let (alice, bob) = (Phone::join(&server, "acme", "alice").await, Phone::join(&server, "acme", "bob").await);
+    let mut line = alice.connect(&server).await;
+    for _ in 0..5 {
+        line.call(&Sync {}).await.unwrap();
+    }
+    let refusal = line.call(&Sync {}).await.unwrap_err();
+    assert_eq!(refusal.code(), Some(ErrorCode::RateLimited));
+    assert!(refusal.retry_after_ms.is_some_and(|ms| (1..=1_000).contains(&ms)), "{refusal:?}");
+    line.close().await;
+    let mut again = alice.connect(&server).await;
+    assert_eq!(code(again.call(&Sync {}).await), ErrorCode::RateLimited, "connecting again fills nothing");
+    // The tenant's bucket is empty too, so that its other devices wait with it.
+    let mut to_bob = bob.connect(&server).await;
+    assert_eq!(code(to_bob.call(&Sync {}).await), ErrorCode::RateLimited);
+
+    let server = acme(|config| config.limits.session_rate = slow).await;
+    let mut greeted = 0;
+    let mut line = Line::connect(&server).await;
+    let hello = Hello { version: 2, tenant: "acme".into(), agent: "test".into() };
+    while line.call(&hello).await.unwrap_err().code() == Some(ErrorCode::UnsupportedVersion) {
+        greeted += 1;
+    }
+    assert!((5..8).contains(&greeted), "{greeted}");
+    let mut other = Line::connect(&server).await;
+    assert_eq!(code(other.call(&hello).await), ErrorCode::RateLimited, "a second connection of the same source");
+}

@@ -80,3 +80,36 @@ fn log(failure: &Failure) {
         Failure::Refused(refusal) => tracing::warn!(%refusal, "pruning has to wait"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Config, listen::Caps};
+    use keyring::RootKey;
+    use store::{NewInvite, NewTenant};
+    use trust::AuthorityPublicKey;
+    use wire::InviteId;
+
+    #[tokio::test]
+    async fn what_has_expired_goes_and_what_has_not_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = RootKey::ephemeral().unwrap();
+        let node = Node::open(dir.path(), Config::default(), root, Caps::new(1, 1)).await.unwrap();
+        let tenant = TenantId::from_bytes([1; 16]);
+        let authority_key = AuthorityPublicKey::from_bytes([2; 32]);
+        let new = NewTenant { tenant, name: "acme", suite: 1, authority_key };
+        assert!(node.database.operator().write(move |tx| tx.create_tenant(new, 1)).await.unwrap());
+        let store = node.database.tenant(tenant);
+        let day_ms = 24 * 3_600_000;
+        for (byte, life_ms) in [(1, day_ms), (2, 10 * day_ms)] {
+            let terms = rules::invite::terms(1_000, life_ms, 1).unwrap();
+            let code = if byte == 1 { "one" } else { "two" };
+            let invite = InviteId::from_bytes([byte; 16]);
+            let new = NewInvite { invite, code, terms, created_by: None };
+            assert!(store.write(move |tx| tx.create_invite(new, 1_000)).await.unwrap());
+        }
+        all(&node, 1_000 + 2 * day_ms).await.unwrap();
+        let left = store.read(|tx| tx.invites()).await.unwrap();
+        assert_eq!(left.iter().map(|invite| invite.invite.as_bytes()[0]).collect::<Vec<_>>(), [2]);
+    }
+}

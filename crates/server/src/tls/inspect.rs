@@ -44,6 +44,13 @@ pub fn server(data: &Path, plane: Plane, host: &str, now: UnixMillis) -> Result<
     Ok(findings)
 }
 
+/// When a plane's server certificate is over, in seconds since the Unix epoch; nothing when it cannot be read.
+pub fn expires_at_s(data: &Path, plane: Plane) -> Option<u64> {
+    let chain = load::chain(&plane.files(data).server()).ok()?;
+    let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
+    u64::try_from(leaf.validity().not_after.timestamp()).ok()
+}
+
 fn life(leaf: &X509Certificate<'_>, now: UnixMillis) -> Option<Finding> {
     let now_s = i64::try_from(now / 1_000).unwrap_or(i64::MAX);
     let (begin_s, end_s) = (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp());
