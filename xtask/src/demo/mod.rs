@@ -9,7 +9,7 @@ use crate::stage::{paint, stream};
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use scene::{Actor, Scene, headline, remark, write_private};
-use server::{Server, show_what_it_sees};
+use server::{Server, recorded, sealed_entries, show_what_it_sees};
 use std::process::Command;
 
 /// Options of `cargo xtask demo`.
@@ -57,6 +57,7 @@ fn play(scene: &Scene, mut server: Server, options: &Options) -> Result<bool> {
 
     headline("6. What the server sees");
     show_what_it_sees(scene)?;
+    side_by_side(scene)?;
 
     headline("7. The proof");
     remark("Another server, whose traffic, files, logs and memory are searched for what people said.");
@@ -137,7 +138,7 @@ fn burst(scene: &Scene, server: &mut Server) -> Result<Vec<String>> {
         bail!("the server answered after its death");
     }
     server.start_again(scene)?;
-    let had = recorded(scene)? - before;
+    let had = recorded(scene)?.saturating_sub(before);
     remark(&format!("         (of the {} that were on their way, it had recorded {had} when it died)", waiting.len()));
     if had >= waiting.len() {
         bail!("everything was recorded before the server was killed: the kill proved nothing");
@@ -146,21 +147,12 @@ fn burst(scene: &Scene, server: &mut Server) -> Result<Vec<String>> {
     Ok(texts)
 }
 
-/// How many entries the server's log has.
-fn recorded(scene: &Scene) -> Result<usize> {
-    let database = scene.path("server/store/mifeng.db");
-    let mut command = Command::new("sqlite3");
-    let count = scene.must(command.arg("-readonly").arg(database).arg("select count(*) from log_entries"))?;
-    count.trim().parse().context("counting the log's entries")
-}
-
 /// Both people read the whole conversation: each text once, in the same order, on both sides.
 fn compare(scene: &Scene, texts: &[String]) -> Result<bool> {
     scene.run(Actor::Bob, &mut scene.mifeng("bob", &["tail", "@alice"]))?;
-    let alice = read(scene, "alice", "@bob")?;
-    let bob = read(scene, "bob", "@alice")?;
-    let burst = |lines: &[String]| lines.iter().filter(|line| texts.contains(line)).cloned().collect::<Vec<_>>();
-    let ok = alice == bob && burst(&bob) == texts;
+    let (alice, bob) = (read(scene, "alice", "@bob")?, read(scene, "bob", "@alice")?);
+    let burst: Vec<&String> = bob.iter().map(|(_, text)| text).filter(|text| texts.contains(text)).collect();
+    let ok = alice == bob && burst.iter().copied().eq(texts);
     remark(&format!(
         "         alice has {} lines, bob {}: {}",
         alice.len(),
@@ -170,12 +162,29 @@ fn compare(scene: &Scene, texts: &[String]) -> Result<bool> {
     Ok(ok)
 }
 
-/// The texts of a conversation, as `mifeng --json` gives them.
-fn read(scene: &Scene, person: &str, with: &str) -> Result<Vec<String>> {
+/// The same lines as three parties have them.
+fn side_by_side(scene: &Scene) -> Result<()> {
+    remark("Side by side: what the two people read, and what lies on the server's disk.");
+    let (alice, bob, server) = (read(scene, "alice", "@bob")?, read(scene, "bob", "@alice")?, sealed_entries(scene)?);
+    for (seq, text) in alice.iter().take(3) {
+        let other = bob.iter().find(|(other, _)| other == seq).map_or("(nothing)", |(_, text)| text.as_str());
+        println!("#{seq:<3} {}  {text}", paint("32", "alice "));
+        println!("     {}  {other}", paint("36", "bob   "));
+        let server = match server.get(seq) {
+            Some((bytes, sealed)) => format!("{bytes} bytes: {}...", paint("2", sealed)),
+            None => "nothing any more: every device has it".to_owned(),
+        };
+        println!("     {}  {server}", paint("31", "server"));
+    }
+    Ok(())
+}
+
+/// Place and text of every line of a conversation, as `mifeng --json` gives them.
+fn read(scene: &Scene, person: &str, with: &str) -> Result<Vec<(u64, String)>> {
     let lines = scene.must(&mut scene.mifeng(person, &["--json", "tail", with, "--lines", "1000"]))?;
-    let text = |line: &str| -> Result<Option<String>> {
+    let text = |line: &str| -> Result<Option<(u64, String)>> {
         let value: serde_json::Value = serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?;
-        Ok(value["text"].as_str().map(str::to_owned))
+        Ok(value["seq"].as_u64().zip(value["text"].as_str().map(str::to_owned)))
     };
     lines.lines().filter_map(|line| text(line).transpose()).collect()
 }

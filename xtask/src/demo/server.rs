@@ -3,12 +3,14 @@
 use super::scene::{Actor, Scene, remark};
 use crate::stage::paint;
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+const DATABASE: &str = "server/store/mifeng.db";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A mifengd of the demo's. Dropping it kills it.
@@ -108,24 +110,48 @@ impl Drop for Server {
 
 /// What the server has, read from its database with another program than ours.
 pub(super) fn show_what_it_sees(scene: &Scene) -> Result<()> {
-    let database = scene.path("server/store/mifeng.db");
     for (what, query) in [
-        ("tenants, in the clear", "select name, datetime(created_at / 1000, 'unixepoch') as made from tenants"),
         (
-            "people: handles are sealed",
-            "select hex(user_id) as user, length(handle) || ' bytes' as handle, hex(handle) as sealed from users",
+            "Tenants: their names are in the clear.",
+            "select name, datetime(created_at / 1000, 'unixepoch') as made from tenants",
         ),
         (
-            "the conversation: order, time, sender and size are visible; words are not",
+            "People: their handles are sealed.",
+            "select substr(hex(user_id), 1, 8) || '...' as user, length(handle) || ' bytes' as handle, \
+             substr(hex(handle), 1, 40) || '...' as sealed from users",
+        ),
+        (
+            "The conversation: order, time, device and size class are visible; words are not.",
             "select seq, case kind when 0 then 'message' when 1 then 'commit' else 'proposal' end as kind, epoch, \
-             substr(hex(sender), 1, 8) as device, length(payload) || ' bytes' as size, \
-             substr(hex(payload), 1, 48) || '...' as payload from log_entries order by conversation, seq",
+             time(recorded_at / 1000, 'unixepoch') as at, substr(hex(sender), 1, 8) as device, \
+             length(payload) || ' bytes' as size from log_entries order by seq limit 8",
         ),
     ] {
         remark(what);
         let mut command = Command::new("sqlite3");
-        command.args(["-readonly", "-header", "-column"]).arg(&database).arg(query);
+        command.args(["-readonly", "-header", "-column"]).arg(scene.path(DATABASE)).arg(query);
         scene.run(Actor::Anyone, &mut command)?;
     }
     Ok(())
+}
+
+/// The server's bytes of each entry of the log: place, size, beginning in hexadecimal.
+pub(super) fn sealed_entries(scene: &Scene) -> Result<BTreeMap<u64, (usize, String)>> {
+    let query = "select seq, length(payload), substr(hex(payload), 1, 56) from log_entries";
+    let mut command = Command::new("sqlite3");
+    let text = scene.must(command.arg("-readonly").arg(scene.path(DATABASE)).arg(query))?;
+    let entry = |line: &str| -> Option<(u64, (usize, String))> {
+        let mut cells = line.split('|');
+        Some((cells.next()?.parse().ok()?, (cells.next()?.parse().ok()?, cells.next()?.to_owned())))
+    };
+    text.lines().map(|line| entry(line).with_context(|| format!("not an entry: {line}"))).collect()
+}
+
+/// How many entries the conversation's log has had.
+pub(super) fn recorded(scene: &Scene) -> Result<usize> {
+    let mut command = Command::new("sqlite3");
+    let count = scene.must(
+        command.arg("-readonly").arg(scene.path(DATABASE)).arg("select coalesce(max(head_seq), 0) from conversations"),
+    )?;
+    count.trim().parse().context("reading how far the log goes")
 }
