@@ -19,11 +19,13 @@
 //! derived anew from outbox and cursors, and repeated with the same idempotency keys.
 
 mod client;
+mod compose;
 mod contacts;
 pub mod content;
 mod database;
 mod error;
 mod event;
+mod incoming;
 mod key_packages;
 mod login;
 mod memory;

@@ -1,109 +1,20 @@
 //! Sending: a message is durable in the outbox first, is sealed when its turn comes, and stays until its outcome is known.
 
-use crate::client::Client;
-use crate::content::{Body, Content, Plaintext};
+use crate::content::Plaintext;
 use crate::database::conversation::{self, ConversationRow};
-use crate::database::message::{self, Place};
+use crate::database::message;
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
-use crate::database::{MessageRow, MessageState, search};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
 use e2ee::Proposed;
 use wire::request::{AcceptWelcome, ClaimedKeyPackages, Commit, CreateConversation, Cursor, RecordedAt, Send};
-use wire::{ConversationId, Entry, EntryKind, ErrorCode, MessageId, Refusal, UnixMillis, limits};
+use wire::{ConversationId, Entry, EntryKind, ErrorCode, MessageId, Refusal};
 
-/// Room for padding, framing and signature around a content.
-const CONTENT_MAX_BYTES: usize = limits::PAYLOAD_MAX_BYTES - 4_096;
 /// After so many refusals for a stale epoch without news, the group here is not the group there.
 const STALE_MAX: u32 = 3;
 
-impl Client {
-    /// Puts a message into the outbox, and sends it when that is possible. It is durable when this returns.
-    ///
-    /// # Errors
-    /// [`Error::UnknownConversation`], [`Error::NotMember`], [`Error::TooLarge`]; for a change to an earlier message
-    /// [`Error::UnknownMessage`], [`Error::NotAuthor`].
-    pub fn send(
-        &mut self,
-        conversation: ConversationId,
-        content: &Content,
-        now: UnixMillis,
-    ) -> Result<MessageId, Error> {
-        self.account()?;
-        self.turn(now, |turn| turn.enqueue(conversation, content))
-    }
-
-    /// Everything in the conversation was read. The others are told up to where.
-    ///
-    /// # Errors
-    /// [`Error::UnknownConversation`], [`Error::Database`].
-    pub fn mark_read(&mut self, conversation: ConversationId, now: UnixMillis) -> Result<(), Error> {
-        self.account()?;
-        self.turn(now, |turn| {
-            let row = turn.conversation(conversation)?;
-            if row.read_up_to < row.cursor {
-                let unread = message::unread(turn.db, &row, turn.account()?.user)?;
-                let read_up_to = row.cursor;
-                conversation::save(turn.db, &ConversationRow { read_up_to, ..row })?;
-                if unread > 0 {
-                    turn.enqueue(conversation, &Content::new(Body::Receipt { read_up_to }, now))?;
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
 impl Turn<'_> {
-    fn enqueue(&mut self, id: ConversationId, content: &Content) -> Result<MessageId, Error> {
-        let (account, row) = (self.account()?, self.conversation(id)?);
-        if row.state == ConversationState::Left {
-            return Err(Error::NotMember);
-        }
-        let bytes = content.to_bytes();
-        if bytes.len() > CONTENT_MAX_BYTES {
-            return Err(Error::TooLarge);
-        }
-        if let Some(target) = content.body.target() {
-            let target = message::find(self.db, id, target)?.ok_or(Error::UnknownMessage)?;
-            let is_change = matches!(content.body, Body::Edit { .. } | Body::Delete { .. });
-            if is_change && target.author != Some(account.user) {
-                return Err(Error::NotAuthor);
-            }
-        }
-        let message_id = MessageId::from_bytes(self.entropy.array());
-        let message = MessageRow {
-            seq: None,
-            message_id: Some(message_id),
-            author: Some(account.user),
-            device: account.device,
-            at: self.now,
-            state: MessageState::Pending,
-            content: bytes,
-            reason: None,
-        };
-        self.store(&row, &message, &content.body)?;
-        outbox::insert(self.db, id, OutboxKind::Message, message_id, None, None)?;
-        self.memory.attention.insert(id);
-        Ok(message_id)
-    }
-
-    /// Stores a message of this device or another, makes it searchable, and carries out a deletion.
-    pub(crate) fn store(&mut self, row: &ConversationRow, message: &MessageRow, body: &Body) -> Result<(), Error> {
-        let place = Place { kind: body.kind(), line: body.is_line(), target: body.target() };
-        let id = message::insert(self.db, row, message, place)?;
-        if let Some(words) = body.words() {
-            search::index(self.db, id, words)?;
-        }
-        if let (Body::Delete { target }, Some(author)) = (body, message.author) {
-            for wiped in message::wipe(self.db, row.id, *target, author)? {
-                search::remove(self.db, wiped)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Sends what is first in a conversation's outbox.
     pub(crate) fn deliver(&mut self, row: ConversationRow) -> Result<(), Error> {
         let Some(unsent) = outbox::first(self.db, row.id)? else { return Ok(()) };
@@ -314,4 +225,122 @@ fn is_about_packages(row: &ConversationRow, refusal: &Refusal) -> bool {
 fn parameters<O: wire::Operation>(unsent: &OutboxRow) -> Result<O, Error> {
     wire::decode(unsent.parameters.as_deref().unwrap_or_default())
         .map_err(|_| Error::Protocol("an answer to what was not sent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Content;
+    use crate::testing::{CONVERSATION, live_in_conversation, reconnect, request};
+    use crate::{Client, MessageState};
+    use wire::frame;
+    use wire::request::{Acknowledge, Fetch, FetchGroupInfo, Fetched};
+
+    fn say(client: &mut Client, words: &str, now: u64) -> (MessageId, u32, Send) {
+        let id = client.send(CONVERSATION, &Content::text(words, now), now).unwrap();
+        let (request, send) = request::<Send>(client);
+        assert_eq!((send.message_id, send.conversation), (id, CONVERSATION));
+        (id, request, send)
+    }
+
+    fn refuse(client: &mut Client, id: u32, refusal: &Refusal, now: u64) {
+        client.handle_frame(&frame::refused(id, refusal), now).unwrap();
+    }
+
+    fn events(client: &mut Client) -> Vec<Event> {
+        std::iter::from_fn(|| client.poll_event()).filter(|event| *event != Event::CaughtUp).collect()
+    }
+
+    #[test]
+    fn a_recorded_message_is_sent_once_and_moves_the_cursor() {
+        let (_folder, mut client) = live_in_conversation();
+        let (message, id, _) = say(&mut client, "hello", 2_000);
+        assert_eq!(client.unsent().unwrap(), 1);
+        let recorded = frame::answer(id, &RecordedAt { seq: 1, at: 2_001, generation: 0 });
+        client.handle_frame(&recorded, 2_002).unwrap();
+        assert_eq!(events(&mut client), [Event::Sent { conversation: CONVERSATION, message, seq: 1 }]);
+        assert_eq!(client.unsent().unwrap(), 0);
+        let (_, acknowledge) = request::<Acknowledge>(&mut client);
+        assert_eq!(acknowledge.cursors, [Cursor { conversation: CONVERSATION, generation: 0, seq: 1 }]);
+        assert!(matches!(client.handle_frame(&recorded, 2_003), Err(Error::Protocol(_))), "an answer counts once");
+        assert!(!client.wants_connection(2_003), "such a server is left");
+    }
+
+    #[test]
+    fn messages_of_a_conversation_go_one_after_the_other() {
+        let (_folder, mut client) = live_in_conversation();
+        let (_, id, _) = say(&mut client, "one", 2_000);
+        let second = client.send(CONVERSATION, &Content::text("two", 2_000), 2_000).unwrap();
+        assert_eq!(client.poll_transmit(), None);
+        client.handle_frame(&frame::answer(id, &RecordedAt { seq: 1, at: 2_001, generation: 0 }), 2_001).unwrap();
+        assert_eq!(request::<Send>(&mut client).1.message_id, second);
+    }
+
+    #[test]
+    fn an_unanswered_message_is_repeated_byte_for_byte_after_a_reconnect() {
+        let (_folder, mut client) = live_in_conversation();
+        let (_, _, before) = say(&mut client, "hello", 2_000);
+        client.handle_disconnected(3_000);
+        reconnect(&mut client, 4_000);
+        assert_eq!(request::<Send>(&mut client).1, before);
+    }
+
+    #[test]
+    fn after_a_stale_epoch_it_catches_up_and_seals_anew_under_the_same_id() {
+        let (_folder, mut client) = live_in_conversation();
+        let (message, mut id, mut sealed) = say(&mut client, "hello", 2_000);
+        for _ in 0..STALE_MAX {
+            refuse(&mut client, id, &ErrorCode::StaleEpoch.into(), 2_001);
+            let (fetch, _) = request::<Fetch>(&mut client);
+            let nothing = Fetched { entries: Vec::new(), head: 0, generation: 0 };
+            client.handle_frame(&frame::answer(fetch, &nothing), 2_002).unwrap();
+            let (next, again) = request::<Send>(&mut client);
+            assert_eq!(again.message_id, message);
+            assert_ne!(again.payload, sealed.payload, "no ciphertext is made twice with one key");
+            (id, sealed) = (next, again);
+        }
+        refuse(&mut client, id, &ErrorCode::StaleEpoch.into(), 2_003);
+        request::<FetchGroupInfo>(&mut client);
+        assert_eq!(events(&mut client), [Event::ConversationChanged(CONVERSATION)]);
+        assert_eq!(client.unsent().unwrap(), 1, "the message waits for the repair");
+    }
+
+    #[test]
+    fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
+        let (_folder, mut client) = live_in_conversation();
+        let (_, id, sealed) = say(&mut client, "hello", 2_000);
+        refuse(&mut client, id, &Refusal::retry_after(ErrorCode::RateLimited, 400), 2_000);
+        client.handle_timeout(2_399).unwrap();
+        assert_eq!(client.poll_transmit(), None);
+        let due = client.poll_timeout().unwrap();
+        assert!((2_400..=2_500).contains(&due), "{due}");
+        client.handle_timeout(due).unwrap();
+        assert_eq!(request::<Send>(&mut client).1, sealed);
+    }
+
+    #[test]
+    fn what_is_refused_for_good_fails_and_the_next_goes_on() {
+        let (_folder, mut client) = live_in_conversation();
+        let (message, id, _) = say(&mut client, "one", 2_000);
+        let next = client.send(CONVERSATION, &Content::text("two", 2_000), 2_000).unwrap();
+        refuse(&mut client, id, &ErrorCode::Forbidden.into(), 2_001);
+        let [Event::Failed { message: failed, .. }] = events(&mut client)[..] else { panic!("no failure was told") };
+        assert_eq!(failed, message);
+        assert_eq!(client.message(CONVERSATION, message).unwrap().unwrap().state, MessageState::Failed);
+        assert_eq!(request::<Send>(&mut client).1.message_id, next);
+    }
+
+    #[test]
+    fn a_silent_server_is_left_after_the_deadline() {
+        let (_folder, mut client) = live_in_conversation();
+        say(&mut client, "hello", 2_000);
+        let due = client.poll_timeout().unwrap();
+        client.handle_timeout(due - 1).unwrap();
+        assert!(client.wants_connection(due - 1));
+        client.handle_timeout(due).unwrap();
+        assert!(!client.wants_connection(due));
+        client.handle_disconnected(due);
+        let retry_at = client.poll_timeout().unwrap();
+        assert!(!client.wants_connection(retry_at - 1) && client.wants_connection(retry_at));
+    }
 }

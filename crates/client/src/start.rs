@@ -67,7 +67,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn create_group(&mut self, row: ConversationRow) -> Result<ConversationRow, Error> {
+    pub(crate) fn create_group(&mut self, row: ConversationRow) -> Result<ConversationRow, Error> {
         let account = self.account()?;
         let peer = row.peer.ok_or(Error::UnknownContact)?;
         let suite = Suite::from_code(account.suite).ok_or(Error::Protocol("unknown cipher suite"))?;

@@ -1,12 +1,18 @@
 //! What the tests of this crate share.
 
 use crate::database::account::{self, Account};
-use crate::{Client, Database, DatabaseKey};
+use crate::database::conversation::{self, ConversationRow};
+use crate::database::key_package;
+use crate::database::outbox::{self, OutboxKind};
+use crate::session::Phase;
+use crate::turn::Turn;
+use crate::{Client, ConversationState, Database, DatabaseKey};
 use tempfile::TempDir;
-use trust::{Action, DeviceChain};
+use trust::{Action, DeviceChain, EntryHash, Kind};
 use vault::{AccountKey, DeviceKey, Entropy};
-use wire::request::SignedEntry;
-use wire::{DeviceId, TenantId, UserId};
+use wire::frame::read_request;
+use wire::request::{KeyPackagesHeld, SignedEntry};
+use wire::{ConversationId, DeviceId, Operation, TenantId, UserId};
 
 /// Bytes that count up: never for keys outside of tests.
 #[derive(Default)]
@@ -73,4 +79,73 @@ impl Chain {
         let action = Action::Add { device, device_key: device_key.public() };
         [self.entries.clone(), vec![self.account.continue_chain(&chain, action, Some(&device_key))]].concat()
     }
+}
+
+pub(crate) const CONVERSATION: ConversationId = ConversationId::from_bytes([6; 16]);
+
+/// A client that is logged in, alone in a group of a conversation whose log is empty so far.
+pub(crate) fn live_in_conversation() -> (TempDir, Client) {
+    let (folder, mut client) = alice();
+    client
+        .turn(1_000, |turn| {
+            let row = ConversationRow {
+                peer: Some(BOB),
+                ..ConversationRow::new(CONVERSATION, Kind::Direct, ConversationState::Claiming)
+            };
+            conversation::save(turn.db, &row)?;
+            let row = turn.create_group(row)?;
+            outbox::delete_kind(turn.db, CONVERSATION, OutboxKind::Create)?;
+            conversation::save(turn.db, &ConversationRow { state: ConversationState::Active, ..row })?;
+            key_package::insert(turn.db, true, 1_000, b"reference", b"bytes")?;
+            key_package::set_published(turn.db, 1)?;
+            go_live(turn);
+            Ok(())
+        })
+        .unwrap();
+    while client.poll_event().is_some() {}
+    (folder, client)
+}
+
+/// A new connection, up to where the device has caught up.
+pub(crate) fn reconnect(client: &mut Client, now: u64) {
+    client
+        .turn(now, |turn| {
+            go_live(turn);
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// What a login leads to.
+fn go_live(turn: &mut Turn<'_>) {
+    turn.memory.session.phase = Phase::Live;
+    turn.memory.held = Some(KeyPackagesHeld { one_time: 50, last_resort_used: false });
+    turn.memory.attention.insert(CONVERSATION);
+}
+
+/// The next request that a client wants written: its id and itself.
+#[track_caller]
+pub(crate) fn request<O: Operation>(client: &mut Client) -> (u32, O) {
+    let frame = client.poll_transmit().expect("a request");
+    let frame = read_request(&frame).unwrap();
+    assert_eq!(frame.known(), Some(O::OP));
+    (frame.id, wire::decode(frame.body).unwrap())
+}
+
+/// A client in a conversation whose log it has followed up to entry 5.
+pub(crate) fn followed() -> (TempDir, Client) {
+    let (folder, mut client) = alice();
+    client
+        .turn(1_000, |turn| {
+            let mut row = ConversationRow::new(CONVERSATION, Kind::Direct, ConversationState::Active);
+            row.peer = Some(BOB);
+            for seq in 1..=5 {
+                (row.cursor, row.entry_hash) = (seq, EntryHash([seq as u8; 32]));
+                conversation::save(turn.db, &row)?;
+                conversation::remember_hash(turn.db, &row)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    (folder, client)
 }

@@ -144,3 +144,77 @@ fn peer(group: &Group, own: UserId) -> Option<UserId> {
     let policy = group.policy();
     policy.users.iter().find(|user| **user != own).copied().filter(|_| policy.kind == Kind::Direct)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ALICE, BOB, CONVERSATION, Counter, TENANT, live_in_conversation};
+    use e2ee::{Device, Entries, StorageFailure, Suite};
+    use trust::{GroupPolicy, LeafIdentity};
+    use vault::DeviceKey;
+    use wire::{ConversationId, DeviceId, GroupId};
+    use zeroize::Zeroizing;
+
+    struct Empty;
+    impl Entries for Empty {
+        fn entry(&self, _: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StorageFailure> {
+            Ok(None)
+        }
+    }
+
+    /// A group that somebody else has made.
+    fn group(policy: &GroupPolicy) -> Group {
+        let key = DeviceKey::generate(&mut Counter::default());
+        let identity = LeafIdentity { tenant: TENANT, user: BOB, device: DeviceId::from_bytes([8; 16]) };
+        let device = Device::new(identity, &key, &Empty);
+        let changed = device.create(Suite::Classical, GroupId::from_bytes([7; 16]), policy, 1_800_000_000_000).unwrap();
+        changed.group.unwrap()
+    }
+
+    #[test]
+    fn a10_a_second_direct_conversation_beside_one_in_use_is_a_shadow() {
+        let (_folder, mut client) = live_in_conversation();
+        let mut shadow = |policy: &GroupPolicy, state| {
+            let group = group(policy);
+            client
+                .turn(1_000, |turn| {
+                    let row = turn.conversation(CONVERSATION)?;
+                    conversation::save(turn.db, &ConversationRow { state, ..row })?;
+                    Ok(is_shadow(turn.db, &group, ALICE)?)
+                })
+                .unwrap()
+        };
+        let elsewhere = ConversationId::from_bytes([9; 16]);
+        let carol = UserId::from_bytes([10; 16]);
+        let second = GroupPolicy::direct(TENANT, elsewhere, ALICE, BOB);
+        assert!(shadow(&second, ConversationState::Active));
+        assert!(shadow(&second, ConversationState::Repairing));
+        assert!(!shadow(&second, ConversationState::Superseded), "the other's came first");
+        assert!(!shadow(&second, ConversationState::Left));
+        assert!(!shadow(&GroupPolicy::direct(TENANT, CONVERSATION, ALICE, BOB), ConversationState::Active));
+        assert!(!shadow(&GroupPolicy::direct(TENANT, elsewhere, ALICE, carol), ConversationState::Active));
+        assert!(!shadow(&GroupPolicy::group(TENANT, elsewhere, BOB), ConversationState::Active));
+    }
+
+    #[test]
+    fn a10_a_welcome_into_a_conversation_that_is_followed_is_not_taken() {
+        let (_folder, mut client) = live_in_conversation();
+        let welcome = PendingWelcome {
+            conversation: CONVERSATION,
+            sender: DeviceId::from_bytes([8; 16]),
+            seq: 1,
+            generation: 0,
+            entry_hash: [0; 32],
+            epoch: 1,
+            welcome: Vec::new(),
+        };
+        let elsewhere = PendingWelcome { conversation: ConversationId::from_bytes([9; 16]), ..welcome.clone() };
+        client
+            .turn(1_000, |turn| {
+                turn.fetched_welcomes(Welcomes { welcomes: vec![welcome, elsewhere.clone()] })?;
+                assert_eq!(turn.memory.welcomes, [elsewhere]);
+                Ok(())
+            })
+            .unwrap();
+    }
+}

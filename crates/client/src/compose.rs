@@ -1,0 +1,133 @@
+//! Composing: what a person says goes into the outbox, with everything that it changes here, before anything leaves.
+
+use crate::client::Client;
+use crate::content::{Body, Content};
+use crate::database::conversation::{self, ConversationRow};
+use crate::database::message::{self, Place};
+use crate::database::outbox::{self, OutboxKind};
+use crate::database::{MessageRow, MessageState, search};
+use crate::turn::Turn;
+use crate::{ConversationState, Error};
+use wire::{ConversationId, MessageId, UnixMillis, limits};
+
+/// Room for padding, framing and signature around a content.
+const CONTENT_MAX_BYTES: usize = limits::PAYLOAD_MAX_BYTES - 4_096;
+
+impl Client {
+    /// Puts a message into the outbox, and sends it when that is possible. It is durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::UnknownConversation`], [`Error::NotMember`], [`Error::TooLarge`]; for a change to an earlier message
+    /// [`Error::UnknownMessage`], [`Error::NotAuthor`].
+    pub fn send(
+        &mut self,
+        conversation: ConversationId,
+        content: &Content,
+        now: UnixMillis,
+    ) -> Result<MessageId, Error> {
+        self.account()?;
+        self.turn(now, |turn| turn.enqueue(conversation, content))
+    }
+
+    /// Everything in the conversation was read. The others are told up to where.
+    ///
+    /// # Errors
+    /// [`Error::UnknownConversation`], [`Error::Database`].
+    pub fn mark_read(&mut self, conversation: ConversationId, now: UnixMillis) -> Result<(), Error> {
+        self.account()?;
+        self.turn(now, |turn| {
+            let row = turn.conversation(conversation)?;
+            if row.read_up_to < row.cursor {
+                let unread = message::unread(turn.db, &row, turn.account()?.user)?;
+                let read_up_to = row.cursor;
+                conversation::save(turn.db, &ConversationRow { read_up_to, ..row })?;
+                if unread > 0 {
+                    turn.enqueue(conversation, &Content::new(Body::Receipt { read_up_to }, now))?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Turn<'_> {
+    fn enqueue(&mut self, id: ConversationId, content: &Content) -> Result<MessageId, Error> {
+        let (account, row) = (self.account()?, self.conversation(id)?);
+        if row.state == ConversationState::Left {
+            return Err(Error::NotMember);
+        }
+        let bytes = content.to_bytes();
+        if bytes.len() > CONTENT_MAX_BYTES {
+            return Err(Error::TooLarge);
+        }
+        if let Some(target) = content.body.target() {
+            let target = message::find(self.db, id, target)?.ok_or(Error::UnknownMessage)?;
+            let is_change = matches!(content.body, Body::Edit { .. } | Body::Delete { .. });
+            if is_change && target.author != Some(account.user) {
+                return Err(Error::NotAuthor);
+            }
+        }
+        let message_id = MessageId::from_bytes(self.entropy.array());
+        let message = MessageRow {
+            seq: None,
+            message_id: Some(message_id),
+            author: Some(account.user),
+            device: account.device,
+            at: self.now,
+            state: MessageState::Pending,
+            content: bytes,
+            reason: None,
+        };
+        self.store(&row, &message, &content.body)?;
+        outbox::insert(self.db, id, OutboxKind::Message, message_id, None, None)?;
+        self.memory.attention.insert(id);
+        Ok(message_id)
+    }
+
+    /// Stores a message of this device or another, makes it searchable, and carries out a deletion.
+    pub(crate) fn store(&mut self, row: &ConversationRow, message: &MessageRow, body: &Body) -> Result<(), Error> {
+        let place = Place { kind: body.kind(), line: body.is_line(), target: body.target() };
+        let id = message::insert(self.db, row, message, place)?;
+        if let Some(words) = body.words() {
+            search::index(self.db, id, words)?;
+        }
+        if let (Body::Delete { target }, Some(author)) = (body, message.author) {
+            for wiped in message::wipe(self.db, row.id, *target, author)? {
+                search::remove(self.db, wiped)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{CONVERSATION, live_in_conversation, reconnect, request};
+    use wire::request::Send;
+
+    #[test]
+    fn what_is_too_large_or_unknown_is_not_queued() {
+        let (_folder, mut client) = live_in_conversation();
+        let target = MessageId::from_bytes([9; 16]);
+        let large = Content::text("x".repeat(CONTENT_MAX_BYTES), 1);
+        let blind = Content::new(Body::Delete { target }, 1);
+        assert!(matches!(client.send(CONVERSATION, &large, 1), Err(Error::TooLarge)));
+        assert!(matches!(client.send(CONVERSATION, &blind, 1), Err(Error::UnknownMessage)));
+        let nowhere = ConversationId::from_bytes([9; 16]);
+        assert!(matches!(client.send(nowhere, &Content::text("x", 1), 1), Err(Error::UnknownConversation)));
+        assert_eq!(client.unsent().unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_said_offline_is_durable_and_sealed_when_it_goes() {
+        let (_folder, mut client) = live_in_conversation();
+        client.handle_disconnected(2_000);
+        client.send(CONVERSATION, &Content::text("later", 2_000), 2_000).unwrap();
+        assert_eq!((client.poll_transmit(), client.unsent().unwrap()), (None, 1));
+        let row = outbox::first(client.reader(), CONVERSATION).unwrap().unwrap();
+        assert_eq!((row.parameters, row.epoch), (None, None));
+        reconnect(&mut client, 3_000);
+        request::<Send>(&mut client);
+    }
+}
