@@ -1,4 +1,5 @@
-//! What a process that holds keys asks of the kernel: no core dumps, no other process of the same user in its memory.
+//! What a process that holds keys and connections asks of the kernel: no core dumps, no other process of the same user in
+//! its memory, as many files as it may have.
 
 use std::io;
 
@@ -11,9 +12,17 @@ pub fn forbid_core_dumps() -> io::Result<()> {
     kernel::not_dumpable()
 }
 
+/// Raises the number of files that may be open to what the system allows, and says how many that is.
+///
+/// # Errors
+/// What the system says.
+pub fn raise_open_files() -> io::Result<u64> {
+    kernel::raise_open_files()
+}
+
 #[expect(
     unsafe_code,
-    reason = "two system calls that the standard library does not have; they take no pointers of ours but one"
+    reason = "system calls that the standard library does not have; their pointers are to one struct on the stack"
 )]
 mod kernel {
     use std::io;
@@ -22,6 +31,16 @@ mod kernel {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: the pointer is to a live, initialised struct of the type that the call reads.
         outcome(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) })
+    }
+
+    pub(super) fn raise_open_files() -> io::Result<u64> {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the pointer is to a live, initialised struct of the type that the call writes.
+        outcome(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: the pointer is to a live, initialised struct of the type that the call reads.
+        outcome(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
+        Ok(limit.rlim_cur)
     }
 
     pub(super) fn not_dumpable() -> io::Result<()> {

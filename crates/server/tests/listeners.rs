@@ -346,6 +346,20 @@ async fn c10_a_reader_that_does_not_read_is_dropped_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c10_a_half_open_connection_is_noticed_and_a_quiet_one_is_kept() {
+    let server = Server::with(|config| config.limits.idle_timeout_ms = 3_000).await;
+    server.tenant("acme", Suite::Classical).await;
+    let (alice, bob) = (Phone::join(&server, "acme", "alice").await, Phone::join(&server, "acme", "bob").await);
+    let _half_open = alice.connect(&server).await;
+    let mut quiet = bob.connect(&server).await;
+    // Reading answers the server's pings; nothing else is ever sent.
+    let reading = tokio::spawn(async move { timeout(Duration::from_millis(5_500), quiet.gone()).await.is_err() });
+    assert_eq!(server.node().hub.online(), 2);
+    assert!(reading.await.unwrap(), "the quiet one was dropped");
+    assert_eq!(server.node().hub.online(), 1, "the half-open one was kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_tells_devices_and_waits_for_nobody_in_vain() {
     let mut server = Server::start().await;
     server.tenant("acme", Suite::Classical).await;

@@ -9,6 +9,9 @@ use std::{
     process::ExitCode,
 };
 
+/// Files that are no connections: the database, the listeners, certificates.
+const SPARE_FILES: u64 = 128;
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A file whose first line is the root key's passphrase; goes before the configuration and the environment.
@@ -20,6 +23,10 @@ pub(super) fn run(data: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode
     let config = super::load_config(data)?;
     logging::start(&config.log);
     hardening::forbid_core_dumps().context("the kernel does not let core dumps be forbidden")?;
+    let files = hardening::raise_open_files().context("the limit of open files cannot be read or raised")?;
+    if files < config.limits.connections as u64 + SPARE_FILES {
+        tracing::warn!(files, connections = config.limits.connections, "fewer open files are allowed than connections");
+    }
     let file = arguments.passphrase_file.as_deref().or(config.root.passphrase_file.as_deref());
     let passphrase = passphrase::obtain(file, false)?;
     let root = RootKey::open(&data.join(crate::ROOT_KEY_FILE), &passphrase).context("cannot open the root key")?;
