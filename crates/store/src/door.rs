@@ -42,7 +42,7 @@ impl Store {
         D: FnOnce(Result<Append, Error>) + Send + 'static,
     {
         let tenant = self.tenant;
-        self.database.submit(move |session| Tx { session, tenant }.append_entry(entry), done, false);
+        self.database.submit(move |session| Tx { session, tenant }.append_to_tail(entry), done, false);
     }
 
     /// Writes, and waits until it is durable.

@@ -1,6 +1,7 @@
 //! A transaction as a job sees it: statements bound to a tenant, and its keys.
 
 use crate::Error;
+use crate::entity::tail::Tails;
 use crate::keys::{Change, Keys, Owner};
 use crate::schema::SealedColumn;
 use crate::sql::{Row, Sql, Value, sql, values};
@@ -16,6 +17,8 @@ pub(crate) struct Session {
     pub(crate) keys: Arc<Keys>,
     /// What the cache of keys learns when the transaction commits.
     pub(crate) changes: RefCell<Vec<Change>>,
+    /// Ends of logs that this batch has moved and not yet written.
+    pub(crate) tails: RefCell<Tails>,
     /// The first failure of the storage in this transaction, whatever the job made of it.
     pub(crate) fault: RefCell<Option<Error>>,
 }
@@ -34,7 +37,7 @@ pub struct OperatorTx<'s> {
 
 impl Session {
     pub(crate) fn new(connection: Connection, keys: Arc<Keys>) -> Self {
-        Self { connection, keys, changes: RefCell::default(), fault: RefCell::default() }
+        Self { connection, keys, changes: RefCell::default(), tails: RefCell::default(), fault: RefCell::default() }
     }
 
     pub(crate) fn execute(&self, sql: Sql, values: &[Value<'_>]) -> Result<usize, Error> {

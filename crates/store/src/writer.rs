@@ -153,8 +153,12 @@ impl Writer {
         // One job alone needs no savepoint: undoing it is undoing the transaction.
         let is_alone = batch.len() == 1;
         for job in batch {
+            if job.needs_savepoint() {
+                self.write_tails()?;
+            }
             self.run_job(job.as_mut(), is_alone)?;
         }
+        self.write_tails()?;
         if self.session.connection.is_autocommit() {
             return Ok(());
         }
@@ -195,6 +199,10 @@ impl Writer {
         }
     }
 
+    fn write_tails(&self) -> Result<(), Fault> {
+        self.session.write_tails().map_err(Fault::Storage)
+    }
+
     fn statement(&self, sql: Sql) -> Result<(), Fault> {
         match self.session.execute(sql, values![]) {
             Ok(_) => Ok(()),
@@ -205,6 +213,7 @@ impl Writer {
     /// Leaves the connection fit for the next batch, or the writer failed, and says what the jobs are told.
     fn recover(&mut self, fault: Fault) -> Error {
         self.session.fault.take();
+        self.session.tails.take();
         if self.shared.health() == Health::Failed {
             return Error::Unavailable(None);
         }

@@ -403,6 +403,63 @@ async fn refused_entries_of_a_batch_leave_their_neighbours_alone() {
     assert_eq!(recorded, 39);
 }
 
+#[tokio::test]
+async fn entries_and_other_jobs_of_one_batch_see_each_other() {
+    let world = world().await;
+    let store = &world.store;
+    store.write(add_talk).await.unwrap();
+    let (release, hold) = std::sync::mpsc::sync_channel::<()>(0);
+    store.submit(move |_| hold.recv().map_err(|_| store::Error::LogFull), |_| ());
+    let before = world.database.counters();
+    // The writer has that one alone; all that follows waits for it, and is one batch.
+    while world.database.counters().waiting > 0 {
+        tokio::task::yield_now().await;
+    }
+    let (told, answers) = std::sync::mpsc::sync_channel(100);
+    let mut epoch = 0;
+    for id in 1..=40 {
+        let (told, seen) = (told.clone(), told.clone());
+        match id % 4 {
+            // A job that appends, and is undone.
+            0 => store.submit(
+                move |tx| tx.append_entry(message(epoch, id, b"undone")).and(Err::<(), _>(store::Error::LogFull)),
+                move |undone| assert!(undone.is_err()),
+            ),
+            1 => {
+                store.submit(
+                    move |tx| tx.record_commit(commit(epoch, id)),
+                    move |outcome| {
+                        let Ok(CommitOutcome::Recorded { entry, .. }) = outcome else { panic!("{outcome:?}") };
+                        told.send(entry).unwrap();
+                    },
+                );
+                epoch += 1;
+            }
+            _ => store.submit_entry(message(epoch, id, b"sealed"), move |appended| {
+                let Ok(Append::Recorded { entry, .. }) = appended else { panic!("{appended:?}") };
+                seen.send(entry).unwrap();
+            }),
+        }
+    }
+    // Of each id there is a repeat in the same batch.
+    store.submit_entry(message(epoch, 2, b"again"), |repeated| {
+        assert!(matches!(repeated, Ok(Append::Repeated(at)) if at.seq == 2))
+    });
+    release.send(()).unwrap();
+    let entries: Vec<_> = answers.iter().take(30).collect();
+    assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), (1..=30).collect::<Vec<_>>());
+    let hash = entries.iter().fold(EntryHash::GENESIS, |hash, entry| hash.then(TENANT, TALK, 0, entry));
+    let there = store.read(|tx| tx.conversation(TALK)).await.unwrap().unwrap();
+    assert_eq!((there.head_seq, there.head_hash, there.epoch), (30, hash, 10));
+    assert_eq!(world.fetch(MEI_PHONE, 0).await.unwrap().entries, entries);
+    assert_eq!(world.database.counters().batches - before.batches, 2, "not one batch");
+    assert_eq!(
+        world.send(message(10, 39, b"again")).await,
+        Append::Repeated(RecordedAt { seq: 30, at: NOW + 39, generation: 0 })
+    );
+    assert_eq!(seq_of(&world.send(message(10, 40, b"what was undone can be sent")).await), 31);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_senders_get_dense_numbers_and_one_hash_chain() {
     let world = world().await;

@@ -2,11 +2,14 @@
 
 use super::conversation::row;
 use super::recent_sends::Send;
+use super::tail::{LogTail, Tails, Window};
 use crate::schema::{SealedColumn, sealed};
 use crate::sql::{sql, values};
 use crate::{Error, Tx};
 use keyring::{DataKey, KeyUse};
 use sha2::{Digest, Sha256};
+use std::collections::hash_map::Entry as Slot;
+use std::sync::Arc;
 use trust::EntryHash;
 use wire::request::RecordedAt;
 use wire::{ConversationId, DeviceId, Entry, EntryKind, MessageId, UnixMillis};
@@ -63,36 +66,56 @@ pub enum Append {
 pub(super) struct Head {
     pub(super) epoch: u64,
     pub(super) seq: u64,
-    hash: EntryHash,
+    pub(super) hash: EntryHash,
     pub(super) generation: u32,
 }
 
 impl Tx<'_> {
     /// Records an entry of the current epoch. Who may send is decided before (`rules::admit`).
     ///
-    /// Everything that can refuse or fail, but for the storage itself, comes before the first row is written:
-    /// [`crate::Store::submit_entry`] relies on it.
-    ///
     /// # Errors
     /// [`Error::LogFull`], [`Error`] of the storage.
     pub fn append_entry(&mut self, new: NewEntry) -> Result<Append, Error> {
-        let conversation = new.conversation;
-        let Some(head) = self.head(conversation)? else { return Ok(Append::NoConversation) };
-        let entry = new.into_entry(head.seq);
-        let mut recent = self.recent_sends(conversation, entry.sender)?;
-        if let Some(before) = recent.find(entry.message_id) {
-            return self.recorded_before(conversation, &head, &entry, before);
+        let appended = self.append_to_tail(new);
+        // Also after an error: nothing that this leaves behind may meet the job's next statement.
+        self.session.write_tails().and(appended)
+    }
+
+    /// Records an entry and leaves the conversation's row and the sender's window to [`crate::session::Session::write_tails`],
+    /// so that a batch writes them once, however many entries it holds. Everything that can refuse or fail, but for the
+    /// storage itself, comes before the one statement that writes.
+    pub(crate) fn append_to_tail(&mut self, new: NewEntry) -> Result<Append, Error> {
+        let (session, conversation) = (self.session, new.conversation);
+        let Tails { logs, windows } = &mut *session.tails.borrow_mut();
+        let log = match logs.entry((self.tenant, conversation)) {
+            Slot::Occupied(log) => log.into_mut(),
+            Slot::Vacant(slot) => match self.head(conversation)? {
+                Some(head) => slot.insert(LogTail { head, key: self.conversation_key(conversation)?, moved: false }),
+                None => return Ok(Append::NoConversation),
+            },
+        };
+        let entry = new.into_entry(log.head.seq);
+        let window = match windows.entry((self.tenant, conversation, entry.sender)) {
+            Slot::Occupied(window) => window.into_mut(),
+            Slot::Vacant(slot) => {
+                slot.insert(Window { sends: self.recent_sends(conversation, entry.sender)?, moved: false })
+            }
+        };
+        if let Some(before) = window.sends.find(entry.message_id) {
+            return self.recorded_before(conversation, &log.head, &entry, before);
         }
-        if head.epoch != entry.epoch {
-            return Ok(Append::StaleEpoch { current: head.epoch });
+        if log.head.epoch != entry.epoch {
+            return Ok(Append::StaleEpoch { current: log.head.epoch });
         }
-        let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;
-        let hash = self.insert_entry(&key, conversation, &head, &entry)?;
-        let text =
-            sql!("update conversations set head_seq = $3, head_hash = $4 where tenant = $1 and conversation = $2");
-        self.session.execute(text, values![self.tenant, conversation, entry.seq, hash.0])?;
-        self.remember_send(conversation, &mut recent, &entry)?;
-        Ok(Append::Recorded { entry, generation: head.generation })
+        log.head.hash = self.insert_entry(&log.key, conversation, &log.head, &entry)?;
+        log.head.seq = entry.seq;
+        window.sends.push(&entry);
+        (log.moved, window.moved) = (true, true);
+        Ok(Append::Recorded { entry, generation: log.head.generation })
+    }
+
+    fn conversation_key(&self, conversation: ConversationId) -> Result<Arc<DataKey>, Error> {
+        self.key(KeyUse::Conversation, conversation.as_bytes())
     }
 
     /// What was answered when this id was recorded.

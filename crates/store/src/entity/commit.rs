@@ -91,7 +91,8 @@ impl Tx<'_> {
         }
         let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;
         let hash = self.insert_entry(&key, conversation, &head, &entry)?;
-        self.remember_send(conversation, &mut recent, &entry)?;
+        recent.push(&entry);
+        recent.write(self.session, self.tenant, conversation, entry.sender)?;
         if !self.begin_epoch(conversation, &entry, hash)? {
             return Err(Error::Malformed);
         }

@@ -14,6 +14,7 @@ mod key_package;
 mod member;
 mod recent_sends;
 mod rotation;
+pub(crate) mod tail;
 mod tenant;
 mod tree;
 mod user;

@@ -4,9 +4,10 @@
 //! before any newer one, so that the last [`KNOWN`] ids are enough. An index over the ids of all messages would cost a page
 //! of its own for every message, because ids are random; this costs one page per sender, however much is stored.
 
+use crate::session::Session;
 use crate::sql::{sql, values};
 use crate::{Error, Tx};
-use wire::{ConversationId, DeviceId, Entry, MessageId, UnixMillis, limits};
+use wire::{ConversationId, DeviceId, Entry, MessageId, TenantId, UnixMillis, limits};
 
 /// Sends that are remembered.
 const KNOWN: usize = 80;
@@ -33,10 +34,24 @@ impl RecentSends {
         Some(Send { seq: u64::from_be_bytes(*seq), at: u64::from_be_bytes(*at.first_chunk()?) })
     }
 
-    fn push(&mut self, id: MessageId, send: Send) {
+    pub(super) fn push(&mut self, entry: &Entry) {
         self.0.truncate((KNOWN - 1) * SEND_BYTES);
-        let (seq, at) = (send.seq.to_be_bytes(), send.at.to_be_bytes());
-        self.0.splice(0..0, id.as_bytes().iter().chain(&seq).chain(&at).copied());
+        let (id, seq, at) = (entry.message_id.as_bytes(), entry.seq.to_be_bytes(), entry.at.to_be_bytes());
+        self.0.splice(0..0, id.iter().chain(&seq).chain(&at).copied());
+    }
+
+    pub(super) fn write(
+        &self,
+        session: &Session,
+        tenant: TenantId,
+        conversation: ConversationId,
+        device: DeviceId,
+    ) -> Result<(), Error> {
+        let text = sql!(
+            "insert into recent_sends (tenant, conversation, device, sends) values ($1, $2, $3, $4) \
+             on conflict (tenant, conversation, device) do update set sends = excluded.sends"
+        );
+        session.execute(text, values![tenant, conversation, device, self.0]).map(drop)
     }
 }
 
@@ -51,20 +66,6 @@ impl Tx<'_> {
         });
         Ok(RecentSends(sends?.unwrap_or_default()))
     }
-
-    pub(super) fn remember_send(
-        &mut self,
-        conversation: ConversationId,
-        recent: &mut RecentSends,
-        entry: &Entry,
-    ) -> Result<(), Error> {
-        recent.push(entry.message_id, Send { seq: entry.seq, at: entry.at });
-        let text = sql!(
-            "insert into recent_sends (tenant, conversation, device, sends) values ($1, $2, $3, $4) \
-             on conflict (tenant, conversation, device) do update set sends = excluded.sends"
-        );
-        self.session.execute(text, values![self.tenant, conversation, entry.sender, recent.0]).map(drop)
-    }
 }
 
 #[cfg(test)]
@@ -77,12 +78,24 @@ mod tests {
         MessageId::from_bytes(bytes)
     }
 
+    fn entry(number: u64) -> Entry {
+        Entry {
+            seq: number,
+            kind: wire::EntryKind::Application,
+            epoch: 0,
+            sender: DeviceId::from_bytes([1; 16]),
+            message_id: id(number),
+            at: number + 1_000,
+            payload: Vec::new(),
+        }
+    }
+
     #[test]
     fn the_last_ones_are_known() {
         let mut recent = RecentSends(Vec::new());
         for number in 1..=500 {
             assert_eq!(recent.find(id(number)), None);
-            recent.push(id(number), Send { seq: number, at: number + 1_000 });
+            recent.push(&entry(number));
             assert_eq!(recent.0.len(), SEND_BYTES * KNOWN.min(number as usize));
         }
         for number in 1..=500 {
