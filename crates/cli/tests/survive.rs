@@ -169,3 +169,17 @@ fn both_talk_at_once_and_agree_on_one_history() {
         assert_eq!(own.collect::<Vec<_>>(), (0..14).collect::<Vec<_>>());
     }
 }
+
+/// A stopped process still acknowledges TCP, so that only the client's own patience ends.
+#[test]
+fn a_paused_server_costs_time_and_no_message() {
+    let server = Server::start();
+    let (alice, bob) = (server.joined("alice"), server.joined("bob"));
+    alice.say("@bob", "before");
+    server.signal("STOP");
+    let (status, error) = alice.run(&["--timeout", "2", "send", "@bob", "meanwhile"]).failure();
+    assert_eq!((status, &error["kind"]), (3, &"offline".into()));
+    server.signal("CONT");
+    alice.say("@bob", "after");
+    assert_eq!(agree(&alice, &bob), ["before", "meanwhile", "after"]);
+}

@@ -81,6 +81,12 @@ impl Server {
         }
     }
 
+    /// Sends a signal to the server's process.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
     pub fn invite(&self, expires: &str) -> String {
         let done =
             self.command().args(["invite", "create", "--json", "--tenant", TENANT, "--expires", expires]).output();
