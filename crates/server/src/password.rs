@@ -1,7 +1,7 @@
 //! The server's half of OPAQUE (RFC 9807). The server never sees a password, nor anything that it could be guessed from
 //! without the tenant's setup, which the keyring seals.
 
-use crate::random::{NoRandomness, SystemRng};
+use crate::random::{self, NoRandomness, SystemRng};
 use opaque_ke::{
     CredentialFinalization, CredentialRequest, RegistrationRequest, RegistrationUpload, ServerLogin,
     ServerLoginParameters, ServerRegistration, ServerSetup, errors::ProtocolError,
@@ -53,6 +53,20 @@ impl Passwords {
         Ok(Zeroizing::new(setup.serialize().to_vec()))
     }
 
+    /// A record that nobody's password opens, for handles that do not exist: in every respect as long as a real one, and as
+    /// much work (RFC 9807 §10.9, ATTACKS B13).
+    ///
+    /// # Errors
+    /// [`PasswordError`].
+    pub fn fake_record(setup: &[u8]) -> Result<Vec<u8>, PasswordError> {
+        let setup = ServerSetup::<Suite>::deserialize(setup).map_err(|_| PasswordError::Damaged)?;
+        let mut record = setup.keypair().public().serialize().to_vec();
+        // Masking key, and an envelope's nonce and tag.
+        record.extend_from_slice(&random::bytes::<{ 64 + 32 + 64 }>()?);
+        ServerRegistration::<Suite>::deserialize(&record).map_err(|_| PasswordError::Damaged)?;
+        Ok(record)
+    }
+
     /// Opens a tenant's setup.
     ///
     /// # Errors
@@ -81,24 +95,18 @@ impl Passwords {
         Ok(ServerRegistration::finish(upload).serialize().to_vec())
     }
 
-    /// Answers a login's first half. Without a record the answer is made from a fake one that differs in nothing a caller
-    /// could see (RFC 9807 §10.9, ATTACKS B13).
+    /// Answers a login's first half, from the handle's record or the fake one.
     ///
     /// # Errors
     /// [`PasswordError`].
-    pub fn login(
-        &self,
-        handle: &Handle,
-        record: Option<&[u8]>,
-        ke1: &[u8],
-    ) -> Result<(PendingLogin, Vec<u8>), PasswordError> {
+    pub fn login(&self, handle: &Handle, record: &[u8], ke1: &[u8]) -> Result<(PendingLogin, Vec<u8>), PasswordError> {
         let request = CredentialRequest::deserialize(ke1).map_err(|_| PasswordError::Protocol)?;
-        let record = record.map(ServerRegistration::deserialize).transpose().map_err(|_| PasswordError::Damaged)?;
+        let record = ServerRegistration::deserialize(record).map_err(|_| PasswordError::Damaged)?;
         let context = context(self.tenant);
         let params = ServerLoginParameters { context: Some(&context), ..ServerLoginParameters::default() };
         let mut rng = SystemRng::default();
         let handle = handle.as_str().as_bytes();
-        let start = ServerLogin::start(&mut rng, &self.setup, record, request, handle, params);
+        let start = ServerLogin::start(&mut rng, &self.setup, Some(record), request, handle, params);
         let start = start.map_err(|_| PasswordError::Protocol)?;
         rng.finish()?;
         let pending = PendingLogin { tenant: self.tenant, state: Box::new(start.state) };

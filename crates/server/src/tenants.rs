@@ -11,6 +11,8 @@ use wire::TenantId;
 
 /// The name of a tenant's OPAQUE setup among its secrets.
 pub const OPAQUE_SETUP: &str = "opaque setup";
+/// The name of the OPAQUE record that stands in for those that do not exist.
+pub const FAKE_OPAQUE_RECORD: &str = "fake opaque record";
 /// The name of the key with which a tenant closes the chains of leavers.
 pub const AUTHORITY_KEY: &str = "authority key";
 

@@ -7,7 +7,7 @@ use crate::{
     node::Node,
     password::Passwords,
     random,
-    tenants::{AUTHORITY_KEY, OPAQUE_SETUP},
+    tenants::{AUTHORITY_KEY, FAKE_OPAQUE_RECORD, OPAQUE_SETUP},
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use rules::admin::AdminOp;
@@ -73,6 +73,7 @@ impl Suite {
 /// A tenant's secrets, made before the transaction.
 struct Secrets {
     setup: Zeroizing<Vec<u8>>,
+    fake_record: Vec<u8>,
     authority: Zeroizing<Vec<u8>>,
     authority_key: AuthorityPublicKey,
 }
@@ -109,6 +110,7 @@ fn make(
     }
     let mut inside = tx.inside(tenant);
     inside.put_secret(OPAQUE_SETUP, &secrets.setup)?;
+    inside.put_secret(FAKE_OPAQUE_RECORD, &secrets.fake_record)?;
     inside.put_secret(AUTHORITY_KEY, &secrets.authority)?;
     let operation = AdminOp::CreateTenant.as_str();
     let objects = [*tenant.as_bytes()];
@@ -119,10 +121,11 @@ fn make(
 fn secrets() -> Result<Secrets, Failure> {
     let failed = |_| Failure::internal("no key can be made");
     let setup = Passwords::create().map_err(Failure::internal)?;
+    let fake_record = Passwords::fake_record(&setup).map_err(Failure::internal)?;
     let seed = Zeroizing::new(random::bytes::<32>()?);
     let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).map_err(failed)?;
     let public: [u8; 32] =
         pair.public_key().as_ref().try_into().map_err(|_| Failure::internal("a key of another length"))?;
     let authority = Zeroizing::new(seed.to_vec());
-    Ok(Secrets { setup, authority, authority_key: AuthorityPublicKey::from_bytes(public) })
+    Ok(Secrets { setup, fake_record, authority, authority_key: AuthorityPublicKey::from_bytes(public) })
 }

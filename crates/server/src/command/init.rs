@@ -60,20 +60,19 @@ fn is_host(host: &str) -> bool {
     host.parse::<std::net::IpAddr>().is_ok() || (!host.is_empty() && host.bytes().all(plain))
 }
 
-fn report(data: &Path, hosts: &[String]) {
-    let dir = data.display();
-    println!("Made in {dir}:");
-    println!("  {:22} configuration, every key explained", config::FILE_NAME);
-    println!("  {:22} root key, sealed by the passphrase: back it up, apart from the data", crate::ROOT_KEY_FILE);
-    println!("  {:22} certificates for {}", "tls/clients", hosts.join(", "));
-    println!("  {:22} certificates for `mifengd tenant` and `mifengd invite`", "tls/admin");
-    println!("  {:22} certificates for metrics", "tls/internal");
-    println!("Without the passphrase nothing here can be opened again.");
-    println!();
-    println!("Next:");
-    println!("  mifengd serve --data {dir}");
-    println!("  mifengd tenant create --data {dir} acme");
-    println!("  mifengd invite create --data {dir} --tenant acme");
+fn report(data: &Path, hosts: &[String]) -> std::io::Result<()> {
+    let (dir, config, root_key) = (data.display(), config::FILE_NAME, crate::ROOT_KEY_FILE);
+    let hosts = hosts.join(", ");
+    say(format_args!("Made in {dir}:"))?;
+    say(format_args!("  {config:22} configuration, every key explained"))?;
+    say(format_args!("  {root_key:22} root key, sealed by the passphrase: back it up, apart from the data"))?;
+    say(format_args!("  {:22} certificates for {hosts}", "tls/clients"))?;
+    say(format_args!("  {:22} certificates for `mifengd tenant` and `mifengd invite`", "tls/admin"))?;
+    say(format_args!("  {:22} certificates for metrics", "tls/internal"))?;
+    say("Without the passphrase nothing here can be opened again.\n\nNext:")?;
+    say(format_args!("  mifengd serve --data {dir}"))?;
+    say(format_args!("  mifengd tenant create --data {dir} acme"))?;
+    say(format_args!("  mifengd invite create --data {dir} --tenant acme"))
 }
 
 #[cfg(test)]

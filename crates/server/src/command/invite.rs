@@ -1,5 +1,6 @@
 //! `mifengd invite`
 
+use super::say;
 use crate::admin::{Caller, CreateInvite};
 use clap::Subcommand;
 use std::{path::Path, process::ExitCode};
@@ -28,13 +29,13 @@ pub(super) fn run(data: &Path, command: &Command) -> anyhow::Result<ExitCode> {
     let caller = Caller::of(data)?;
     let invite = caller.call(&CreateInvite { tenant: tenant.clone(), life_ms: *expires, uses: *uses })?;
     if *json {
-        println!("{}", serde_json::to_string(&invite)?);
+        say(serde_json::to_string(&invite)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", invite.link);
-    println!();
-    println!("Hand this line to the person, and to nobody else. They run:");
-    println!("  mifeng join '{}' --handle NAME", invite.link);
+    say(&invite.link)?;
+    say("")?;
+    say("Hand this line to the person, and to nobody else. They run:")?;
+    say(format_args!("  mifeng join '{}' --handle NAME", invite.link))?;
     Ok(ExitCode::SUCCESS)
 }
 

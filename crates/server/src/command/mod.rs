@@ -9,7 +9,12 @@ mod tenant;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 /// The Mifeng server: carries messages that it cannot read.
 #[derive(Debug, Parser)]
@@ -61,4 +66,12 @@ fn load_config(data: &std::path::Path) -> anyhow::Result<crate::config::Config> 
     crate::config::load(data, &overrides).with_context(|| {
         format!("the configuration in {} cannot be used (`mifengd init --data DIR` makes a new one)", data.display())
     })
+}
+
+/// Prints a line. A reader that went away (`mifengd invite create | head -1`) has what it wanted.
+fn say(line: impl Display) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }

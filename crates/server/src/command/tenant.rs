@@ -1,5 +1,6 @@
 //! `mifengd tenant`
 
+use super::say;
 use crate::admin::{Caller, CreateTenant, DeleteTenant, ListTenants, Suite};
 use clap::{Subcommand, ValueEnum};
 use std::{path::Path, process::ExitCode};
@@ -44,16 +45,16 @@ pub(super) fn run(data: &Path, command: &Command) -> anyhow::Result<ExitCode> {
                 SuiteName::Classical => Suite::Classical,
             };
             let made = caller.call(&CreateTenant { name: name.clone(), suite })?;
-            println!("tenant {} made ({})", made.name, made.id);
+            say(format_args!("tenant {} made ({})", made.name, made.id))?;
         }
         Command::List => {
             for tenant in caller.call(&ListTenants {})?.tenants {
-                println!("{}\t{}\t{}", tenant.name, tenant.id, tenant.suite);
+                say(format_args!("{}\t{}\t{}", tenant.name, tenant.id, tenant.suite))?;
             }
         }
         Command::Delete { name, yes: true } => {
             caller.call(&DeleteTenant { name: name.clone() })?;
-            println!("tenant {name} destroyed");
+            say(format_args!("tenant {name} destroyed"))?;
         }
         Command::Delete { name, yes: false } => {
             anyhow::bail!("this destroys every user and conversation of {name}; add --yes if you mean it");
