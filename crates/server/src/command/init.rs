@@ -1,5 +1,6 @@
 //! `mifengd init`
 
+use super::say;
 use crate::{clock, config, files, passphrase, tls};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -38,7 +39,7 @@ pub(super) fn run(data: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode
     }
     // Last, because its presence says that the directory is whole.
     files::write_private(&config_file, configuration(host, arguments.passphrase_file.as_deref()).as_bytes())?;
-    report(data, &arguments.host);
+    report(data, &arguments.host)?;
     Ok(ExitCode::SUCCESS)
 }
 
