@@ -178,8 +178,9 @@ async fn child_on_failing_storage() {
     let store = database.tenant(TENANT);
     let (mut refusals, mut successes_after) = (0, 0);
     for id in 1..2_000 {
-        let entry = message(0, id, &[7; 500]);
-        match store.write(move |tx| tx.append_entry(entry)).await {
+        let (told, answer) = tokio::sync::oneshot::channel();
+        store.submit_entry(message(0, id, &[7; 500]), |appended| told.send(appended).unwrap());
+        match answer.await.unwrap() {
             Ok(Append::Recorded { entry, .. }) => {
                 acknowledge(entry.seq);
                 successes_after += usize::from(refusals > 0);
@@ -411,6 +412,7 @@ async fn a_job_that_fails_or_panics_is_undone_alone() {
         world.store.submit(job, move |result| told.send((id, result)).unwrap());
     }
     held.send(()).unwrap();
+    drop(told);
     let answers: Vec<_> = answers.iter().take(4).collect();
     assert!(
         matches!(answers.as_slice(), [(1, Ok(1)), (2, Err(Error::LogFull)), (3, Err(Error::Panicked)), (4, Ok(4))]),

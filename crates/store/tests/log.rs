@@ -388,6 +388,7 @@ async fn refused_entries_of_a_batch_leave_their_neighbours_alone() {
         let told = told.clone();
         world.store.submit_entry(new, move |result| told.send((id, result.unwrap())).unwrap());
     }
+    drop(told);
     let answers: Vec<_> = answers.iter().take(100).collect();
     let mut recorded = 0;
     for (id, answer) in answers {
@@ -446,6 +447,7 @@ async fn entries_and_other_jobs_of_one_batch_see_each_other() {
         assert!(matches!(repeated, Ok(Append::Repeated(at)) if at.seq == 2))
     });
     release.send(()).unwrap();
+    drop(told);
     let entries: Vec<_> = answers.iter().take(30).collect();
     assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), (1..=30).collect::<Vec<_>>());
     let hash = entries.iter().fold(EntryHash::GENESIS, |hash, entry| hash.then(TENANT, TALK, 0, entry));
