@@ -113,7 +113,7 @@ fn test(
     };
     let mut tests = Tests::default();
     let ended = stream(command.args(packages).env("MIFENGD", &binaries.mifengd), |line| {
-        if let Some(counted) = counted(line) {
+        if let Some(counted) = counted(runner, line) {
             tests.passed += counted.passed;
             tests.failed += counted.failed;
         }
@@ -132,12 +132,13 @@ fn test(
     Ok(Outcome { tests: Some(tests), remark, failure })
 }
 
-/// Reads the summary of cargo-nextest, or a line of `cargo test` that ends a test binary.
-fn counted(line: &str) -> Option<Tests> {
+/// Reads the summary of cargo-nextest, or a line of `cargo test` that ends a test binary. The output of a failed test under
+/// cargo-nextest holds such a line too; it is not counted again.
+fn counted(runner: TestRunner, line: &str) -> Option<Tests> {
     let line = line.trim();
-    let list = match line.strip_prefix("test result: ") {
-        Some(rest) => rest.split_once(". ")?.1,
-        None => line.strip_prefix("Summary [")?.split_once(" run: ")?.1,
+    let list = match runner {
+        TestRunner::Nextest => line.strip_prefix("Summary [")?.split_once(" run: ")?.1,
+        TestRunner::Cargo => line.strip_prefix("test result: ")?.split_once(". ")?.1,
     };
     let mut tests = Tests::default();
     for part in list.split([',', ';']) {
@@ -178,12 +179,14 @@ mod tests {
 
     #[test]
     fn summaries_are_read() {
-        let nextest = "     Summary [   1.234s] 7/9 tests run: 4 passed (1 slow), 2 failed, 1 timed out, 3 skipped";
-        assert_eq!(counted(nextest), Some(Tests { passed: 4, failed: 3 }));
-        assert_eq!(counted("Summary [ 0.1s] 1 test run: 1 passed, 0 skipped"), Some(Tests { passed: 1, failed: 0 }));
+        let nextest = |line: &str| counted(TestRunner::Nextest, line);
+        let line = "     Summary [   1.234s] 7/9 tests run: 4 passed (1 slow), 2 failed, 1 timed out, 3 skipped";
+        assert_eq!(nextest(line), Some(Tests { passed: 4, failed: 3 }));
+        assert_eq!(nextest("Summary [ 0.1s] 1 test run: 1 passed, 0 skipped"), Some(Tests { passed: 1, failed: 0 }));
         let plain = "test result: FAILED. 5 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s";
-        assert_eq!(counted(plain), Some(Tests { passed: 5, failed: 1 }));
-        assert_eq!(counted("test tests::summary ... ok"), None);
+        assert_eq!(counted(TestRunner::Cargo, plain), Some(Tests { passed: 5, failed: 1 }));
+        assert_eq!(nextest(plain), None, "a failed test's own words");
+        assert_eq!(counted(TestRunner::Cargo, "test tests::summary ... ok"), None);
     }
 
     #[test]
