@@ -139,6 +139,10 @@ impl Daemon {
 
     fn prepared(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
+        // Settings of a server that the person runs are not this one's.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MIFENG_")) {
+            command.env_remove(name);
+        }
         command.args(arguments).arg("--data").arg(&self.data).env("MIFENG_ROOT_PASSPHRASE", &self.passphrase);
         command
     }
