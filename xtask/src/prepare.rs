@@ -39,9 +39,10 @@ fn install(tools: &[Tool]) -> Result<()> {
     }
 }
 
-/// What checking needs on top: rustfmt, clippy and cargo-nextest.
+/// What checking needs on top: strace, which injects faults into system calls; rustfmt, clippy and cargo-nextest.
 pub(crate) fn to_check() -> Result<TestRunner> {
     to_build()?;
+    install(&[Tool { name: "strace", packages: &["strace"], works: || runs("strace", &["--version"]) }])?;
     for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         if !runs("cargo", &[subcommand, "--version"]) {
             println!("Missing: {component}. Adding it with rustup.");
