@@ -43,6 +43,7 @@ impl Turn<'_> {
                 self.fetch(&row);
                 Ok(())
             }
+            ConversationState::Leaving => Ok(()),
             ConversationState::Repairing => self.repair(&row),
             ConversationState::Creating | ConversationState::Active => self.deliver(row),
         }

@@ -10,6 +10,7 @@
 
 pub mod key_package;
 pub mod payload;
+mod proposal;
 pub mod reading;
 
 mod refused;
@@ -20,6 +21,7 @@ pub use key_package::KeyPackageFacts;
 pub use payload::ApplicationFacts;
 pub use reading::Suite;
 pub use refused::{KeyPackageFault, Refused};
+pub use proposal::CheckedProposal;
 pub use tree::{CheckedCommit, PublicTree};
 
 use trust::{DevicePublicKey, LeafIdentity};
