@@ -98,9 +98,8 @@ pub(crate) fn find(client: &Client, chat: &str) -> Result<ConversationId, Failur
     match (matching.next(), matching.next()) {
         (Some(view), None) => Ok(view.id),
         (None, _) => Err(Failure::usage(format!("no conversation is called {chat}")).hint("`mifeng chats` lists them")),
-        (Some(_), Some(_)) => {
-            Err(Failure::usage(format!("several conversations are called {chat}")).hint("name one by its id: `mifeng chats --json`"))
-        }
+        (Some(_), Some(_)) => Err(Failure::usage(format!("several conversations are called {chat}"))
+            .hint("name one by its id: `mifeng chats --json`")),
     }
 }
 
@@ -109,7 +108,8 @@ pub(crate) fn message(client: &Client, conversation: ConversationId, text: &str)
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
-    let unknown = || Failure::usage(format!("no message {text} in this conversation")).hint("`mifeng tail` shows their numbers");
+    let unknown =
+        || Failure::usage(format!("no message {text} in this conversation")).hint("`mifeng tail` shows their numbers");
     let seq: u64 = text.trim_start_matches('#').parse().map_err(|_| unknown())?;
     let lines: Vec<MessageView> = client.lines(conversation, u32::MAX)?;
     lines.iter().find(|line| line.seq == Some(seq)).and_then(|line| line.id).ok_or_else(unknown)
@@ -136,11 +136,10 @@ pub(crate) async fn send(
                     Next::Done(Err(Failure::new(Kind::Refused, reason)))
                 }
                 Some(Event::LoginRefused(refusal)) => Next::Done(Err(refusal.into())),
-                Some(Event::NoKeyPackage(_)) => Next::Done(Err(Failure::new(
-                    Kind::Refused,
-                    "the other person has no device that can be added now",
-                )
-                .hint("the message waits here, and goes out with a later command"))),
+                Some(Event::NoKeyPackage(_)) => {
+                    Next::Done(Err(Failure::new(Kind::Refused, "the other person has no device that can be added now")
+                        .hint("the message waits here, and goes out with a later command")))
+                }
                 _ => Next::Wait,
             })
         })

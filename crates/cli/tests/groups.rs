@@ -99,7 +99,9 @@ fn admins_decide_and_a_plain_member_does_not() {
         let (status, error) = bob.run(&refused).failure();
         assert_eq!((status, &error["kind"]), (2, &"usage".into()), "{error}");
     }
-    for refused in [vec!["admin", TEAM, "@alice", "--revoke"], vec!["admin", TEAM, "@carol"], vec!["remove", TEAM, "@alice"]] {
+    for refused in
+        [vec!["admin", TEAM, "@alice", "--revoke"], vec!["admin", TEAM, "@carol"], vec!["remove", TEAM, "@alice"]]
+    {
         let (status, error) = alice.run(&refused).failure();
         assert_eq!((status, &error["kind"]), (2, &"usage".into()), "{error}");
     }

@@ -10,9 +10,7 @@ use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
 use e2ee::Proposed;
-use wire::request::{
-    AcceptWelcome, ClaimedKeyPackages, Commit, CreateConversation, Cursor, Propose, RecordedAt, Send,
-};
+use wire::request::{AcceptWelcome, ClaimedKeyPackages, Commit, CreateConversation, Cursor, Propose, RecordedAt, Send};
 use wire::{ConversationId, Entry, EntryKind, ErrorCode, MessageId, Refusal, UnixMillis, limits};
 
 /// Room for padding, framing and signature around a content.
@@ -47,8 +45,9 @@ impl Client {
             if row.read_up_to < row.cursor {
                 let unread = message::unread(turn.db, &row, turn.account()?.user)?;
                 let read_up_to = row.cursor;
+                let is_member = !matches!(row.state, ConversationState::Left | ConversationState::Leaving);
                 conversation::save(turn.db, &ConversationRow { read_up_to, ..row })?;
-                if unread > 0 {
+                if unread > 0 && is_member {
                     turn.enqueue(conversation, &Content::new(Body::Receipt { read_up_to }, now))?;
                 }
             }

@@ -159,9 +159,12 @@ impl Session {
 impl Work {
     pub(crate) const fn conversation(&self) -> Option<ConversationId> {
         match self {
-            Self::ClaimFor(id, _, _) | Self::Claim(id) | Self::Outbox(id, _) | Self::Fetch(id) | Self::GroupInfo(id) | Self::RejoinTree(id) => {
-                Some(*id)
-            }
+            Self::ClaimFor(id, _, _)
+            | Self::Claim(id)
+            | Self::Outbox(id, _)
+            | Self::Fetch(id)
+            | Self::GroupInfo(id)
+            | Self::RejoinTree(id) => Some(*id),
             _ => None,
         }
     }

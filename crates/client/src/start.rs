@@ -75,7 +75,11 @@ impl Turn<'_> {
     }
 
     /// Makes the MLS group, with this device alone in it, and queues making it known.
-    pub(crate) fn create_group(&mut self, row: ConversationRow, policy: &GroupPolicy) -> Result<ConversationRow, Error> {
+    pub(crate) fn create_group(
+        &mut self,
+        row: ConversationRow,
+        policy: &GroupPolicy,
+    ) -> Result<ConversationRow, Error> {
         let account = self.account()?;
         let suite = Suite::from_code(account.suite).ok_or(Error::Protocol("unknown cipher suite"))?;
         let (group_id, now) = (GroupId::from_bytes(self.entropy.array()), self.now);

@@ -19,9 +19,9 @@ mod tree;
 
 pub use key_package::KeyPackageFacts;
 pub use payload::ApplicationFacts;
+pub use proposal::CheckedProposal;
 pub use reading::Suite;
 pub use refused::{KeyPackageFault, Refused};
-pub use proposal::CheckedProposal;
 pub use tree::{CheckedCommit, PublicTree};
 
 use trust::{DevicePublicKey, LeafIdentity};

@@ -2,7 +2,9 @@
 
 use crate::tree::PublicTree;
 use crate::{Refused, payload, reading};
-use openmls::prelude::{ContentType, MlsMessageBodyIn, ProcessedMessageContent, Proposal, PublicMessageIn, QueuedProposal, Sender};
+use openmls::prelude::{
+    ContentType, MlsMessageBodyIn, ProcessedMessageContent, Proposal, PublicMessageIn, QueuedProposal, Sender,
+};
 use trust::{Aad, LeafIdentity, PolicyViolation};
 
 /// A proposal that is valid and allowed, not yet kept. It fits only the tree that checked it, in the epoch in which it did.

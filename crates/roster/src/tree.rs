@@ -6,8 +6,8 @@ use crate::{Refused, Vouch, payload};
 use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{
     ConfirmationTag, ContentType, LeafNodeIndex, MlsMessageBodyIn, OpenMlsSignaturePublicKey, ProcessedMessage,
-    ProcessedMessageContent, ProposalStore, ProtocolMessage, PublicGroup, PublicMessageIn, PublicProcessMessageError, QueuedProposal,
-    RatchetTreeIn, StagedCommit, ValidationError, Verifiable,
+    ProcessedMessageContent, ProposalStore, ProtocolMessage, PublicGroup, PublicMessageIn, PublicProcessMessageError,
+    QueuedProposal, RatchetTreeIn, StagedCommit, ValidationError, Verifiable,
 };
 use openmls_rust_crypto::RustCrypto;
 use tls_codec::{DeserializeBytes, Serialize as _};
@@ -77,7 +77,9 @@ impl PublicTree {
         let suite = Suite::of(group.ciphersuite())?;
         let mut tree = Self::of(group, suite, RustCrypto::default())?;
         for bytes in commits {
-            let MlsMessageBodyIn::PublicMessage(message) = reading::message(bytes)? else { return Err(Refused::Malformed) };
+            let MlsMessageBodyIn::PublicMessage(message) = reading::message(bytes)? else {
+                return Err(Refused::Malformed);
+            };
             if message.content_type() == ContentType::Proposal {
                 tree.replay_proposal(message)?;
                 continue;
@@ -197,7 +199,10 @@ impl PublicTree {
         reading::admit(&members, vouch, Strictness::Recording).map(|_| ())
     }
 
-    pub(crate) fn process(&self, message: PublicMessageIn) -> Result<(ProcessedMessage, openmls::prelude::Sender), Refused> {
+    pub(crate) fn process(
+        &self,
+        message: PublicMessageIn,
+    ) -> Result<(ProcessedMessage, openmls::prelude::Sender), Refused> {
         let (epoch, current) = (message.epoch().as_u64(), self.epoch());
         if message.group_id().as_slice() != self.group_id.as_bytes() {
             return Err(Refused::WrongGroup);

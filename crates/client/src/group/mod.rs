@@ -5,8 +5,8 @@ mod deliver;
 mod notice;
 mod wish;
 
-pub use notice::Notice;
 pub(crate) use notice::At;
+pub use notice::Notice;
 pub use wish::Obstacle;
 
 use crate::client::Client;
@@ -127,12 +127,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::NotGroup`], [`Error::UnknownConversation`], [`Error::NotMember`].
-    pub fn rename(
-        &mut self,
-        conversation: ConversationId,
-        name: &str,
-        now: UnixMillis,
-    ) -> Result<MessageId, Error> {
+    pub fn rename(&mut self, conversation: ConversationId, name: &str, now: UnixMillis) -> Result<MessageId, Error> {
         let name = checked_name(name)?;
         self.account()?;
         self.turn(now, |turn| {

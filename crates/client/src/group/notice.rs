@@ -2,12 +2,12 @@
 //! that it has checked: nobody sends it, so that nobody can make it up.
 
 use crate::Error;
+use crate::Event;
 use crate::content::fold;
 use crate::database::conversation::ConversationRow;
 use crate::database::message::{self, Place};
 use crate::database::{MessageRow, MessageState};
 use crate::turn::Turn;
-use crate::Event;
 use e2ee::Committed;
 use minicbor::{Decode, Encode};
 use trust::{Change, Committer, Kind};

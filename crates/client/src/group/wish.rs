@@ -107,7 +107,10 @@ impl Wish {
     /// Keeps what was claimed for a person.
     pub(crate) fn claimed(&mut self, user: UserId, packages: Vec<ClaimedKeyPackage>) {
         if let Self::Add { claims, .. } = self {
-            claims.iter_mut().filter(|claim| claim.user == user).for_each(|claim| claim.packages = Some(packages.clone()));
+            claims
+                .iter_mut()
+                .filter(|claim| claim.user == user)
+                .for_each(|claim| claim.packages = Some(packages.clone()));
         }
     }
 
@@ -165,7 +168,10 @@ impl Situation {
         if !admin && !self.has_other_admin(user) {
             return Err(Obstacle::LastAdmin);
         }
-        Ok(Plan::Commit(Proposed { policy: self.policy_with(|admins| set(admins, user, admin), &[]), ..Proposed::default() }))
+        Ok(Plan::Commit(Proposed {
+            policy: self.policy_with(|admins| set(admins, user, admin), &[]),
+            ..Proposed::default()
+        }))
     }
 
     /// An admin steps down first, so that of two who leave at once the second finds out that it is the last.
