@@ -89,9 +89,8 @@ pub fn fold(line: &MessageRow, changes: &[MessageRow]) -> MessageView {
 
 impl MessageView {
     fn edit(&mut self, text: String) {
-        match &mut self.body {
-            Some(Body::Text(words) | Body::Markdown(words)) => self.history.push(std::mem::replace(words, text)),
-            _ => {}
+        if let Some(Body::Text(words) | Body::Markdown(words)) = &mut self.body {
+            self.history.push(std::mem::replace(words, text));
         }
     }
 
