@@ -78,7 +78,14 @@ pub(crate) async fn open(shell: &mut Shell, context: &Context, chat: &str) -> Re
             let user = person(shell, context, handle).await?;
             Ok(shell.client().start_direct(user, now())?)
         }
-        None => find(shell.client(), chat),
+        None => match find(shell.client(), chat) {
+            // It may be a group that somebody has just added this person to.
+            Err(_) => {
+                catch_up(shell, context).await?;
+                find(shell.client(), chat)
+            }
+            found => found,
+        },
     }
 }
 

@@ -3,14 +3,17 @@
 use crate::failure::Failure;
 use crate::output::for_terminal;
 use client::content::{Body, MessageView};
-use client::{Client, MessageState};
+use client::{Client, MessageState, Notice};
 use serde_json::{Value, json};
-use wire::ConversationId;
+use wire::{ConversationId, UserId};
 
 /// `#5 alice: hello  (edited)`.
 pub(crate) fn text(client: &Client, line: &MessageView) -> Result<String, Failure> {
     let number = line.seq.map_or_else(|| String::from("…"), |seq| format!("#{seq}"));
     let author = author(client, line)?;
+    if let Some(notice) = &line.notice {
+        return Ok(format!("{number} — {} {}", for_terminal(&author), deeds(client, notice)?));
+    }
     let reply = if line.in_reply_to.is_some() { "↪ " } else { "" };
     let mut text = format!("{number} {author}: {reply}{}", words(line));
     if !line.history.is_empty() {
@@ -22,7 +25,7 @@ pub(crate) fn text(client: &Client, line: &MessageView) -> Result<String, Failur
     text.push_str(match line.state {
         MessageState::Pending => "  (waits)",
         MessageState::Failed => "  (not sent)",
-        MessageState::Recorded | MessageState::Undecryptable | MessageState::Refused => "",
+        MessageState::Recorded | MessageState::Undecryptable | MessageState::Refused | MessageState::Notice => "",
     });
     Ok(text)
 }
@@ -50,6 +53,39 @@ pub(crate) fn value(client: &Client, conversation: ConversationId, line: &Messag
         "history": line.history,
         "reactions": reactions,
         "reason": line.reason,
+        "notice": line.notice.as_ref().map(|notice| changes(client, notice)).transpose()?,
+    }))
+}
+
+/// `added @bob, @carol; made @dave an admin`.
+fn deeds(client: &Client, notice: &Notice) -> Result<String, Failure> {
+    let people = |users: &[UserId]| -> Result<String, Failure> {
+        let handles = users.iter().map(|user| Ok(format!("@{}", for_terminal(&client.handle_of(*user)?))));
+        Ok(handles.collect::<Result<Vec<_>, Failure>>()?.join(", "))
+    };
+    let mut deeds = Vec::new();
+    for (users, before, after) in [
+        (&notice.added, "added ", ""),
+        (&notice.removed, "removed ", ""),
+        (&notice.left, "sees that ", " left"),
+        (&notice.promoted, "made ", " admin"),
+        (&notice.demoted, "takes the admin's part from ", ""),
+    ] {
+        if !users.is_empty() {
+            deeds.push(format!("{before}{}{after}", people(users)?));
+        }
+    }
+    Ok(deeds.join("; "))
+}
+
+/// The same as an object of handles.
+fn changes(client: &Client, notice: &Notice) -> Result<Value, Failure> {
+    let handles = |users: &[UserId]| -> Result<Vec<String>, Failure> {
+        users.iter().map(|user| Ok(client.handle_of(*user)?)).collect()
+    };
+    Ok(json!({
+        "added": handles(&notice.added)?, "removed": handles(&notice.removed)?, "left": handles(&notice.left)?,
+        "promoted": handles(&notice.promoted)?, "demoted": handles(&notice.demoted)?,
     }))
 }
 
@@ -82,6 +118,7 @@ const fn state(state: MessageState) -> &'static str {
         MessageState::Failed => "failed",
         MessageState::Undecryptable => "undecryptable",
         MessageState::Refused => "refused",
+        MessageState::Notice => "notice",
     }
 }
 

@@ -6,6 +6,7 @@ mod context;
 mod conversation;
 mod failure;
 mod line;
+mod membership;
 mod output;
 mod profile;
 mod prove;

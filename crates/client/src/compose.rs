@@ -40,8 +40,9 @@ impl Client {
             if row.read_up_to < row.cursor {
                 let unread = message::unread(turn.db, &row, turn.account()?.user)?;
                 let read_up_to = row.cursor;
+                let is_member = !matches!(row.state, ConversationState::Left | ConversationState::Leaving);
                 conversation::save(turn.db, &ConversationRow { read_up_to, ..row })?;
-                if unread > 0 {
+                if unread > 0 && is_member {
                     turn.enqueue(conversation, &Content::new(Body::Receipt { read_up_to }, now))?;
                 }
             }
@@ -51,9 +52,9 @@ impl Client {
 }
 
 impl Turn<'_> {
-    fn enqueue(&mut self, id: ConversationId, content: &Content) -> Result<MessageId, Error> {
+    pub(crate) fn enqueue(&mut self, id: ConversationId, content: &Content) -> Result<MessageId, Error> {
         let (account, row) = (self.account()?, self.conversation(id)?);
-        if row.state == ConversationState::Left {
+        if matches!(row.state, ConversationState::Left | ConversationState::Leaving) {
             return Err(Error::NotMember);
         }
         let bytes = content.to_bytes();
@@ -86,7 +87,8 @@ impl Turn<'_> {
 
     /// Stores a message of this device or another, makes it searchable, and carries out a deletion.
     pub(crate) fn store(&mut self, row: &ConversationRow, message: &MessageRow, body: &Body) -> Result<(), Error> {
-        let place = Place { kind: body.kind(), line: body.is_line(), target: body.target() };
+        let line = body.is_line() && !row.says_already(body);
+        let place = Place { kind: body.kind(), line, target: body.target() };
         let id = message::insert(self.db, row, message, place)?;
         if let Some(words) = body.words() {
             search::index(self.db, id, words)?;

@@ -45,6 +45,15 @@ pub enum Error {
     /// The device is not a member of the conversation any more.
     #[error("this device is not a member of the conversation any more")]
     NotMember,
+    /// The conversation is between two people, whose members do not change.
+    #[error("this is not a group")]
+    NotGroup,
+    /// Empty, too long, with control characters, or like a handle.
+    #[error("a name has 1 to 100 characters and does not begin with @")]
+    InvalidName,
+    /// The group does not allow it.
+    #[error(transparent)]
+    Membership(#[from] crate::Obstacle),
     /// The server does not keep the protocol. The connection is given up and made again.
     #[error("the server does not keep the protocol: {0}")]
     Protocol(&'static str),

@@ -66,6 +66,31 @@ pub enum Event {
         /// The one in use.
         to: ConversationId,
     },
+    /// A change to a group that this person asked for has happened, or was so already.
+    GroupChanged {
+        /// Where.
+        conversation: ConversationId,
+        /// Which, as the call returned it.
+        change: MessageId,
+    },
+    /// A change to a group that this person asked for cannot be.
+    GroupUnchanged {
+        /// Where.
+        conversation: ConversationId,
+        /// Which, as the call returned it.
+        change: MessageId,
+        /// Why.
+        reason: String,
+    },
+    /// A person could not be added to a group: no device of theirs can be added now. The others are.
+    NotAdded {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// Why.
+        reason: String,
+    },
     /// A line of a conversation is new.
     Line {
         /// Where.

@@ -70,16 +70,13 @@ impl Turn<'_> {
     }
 
     fn take_effect(&mut self, row: &mut ConversationRow, message: &MessageRow, body: &Body) -> Result<(), Error> {
-        match (body, message.author) {
-            (Body::Receipt { read_up_to }, Some(author)) => {
-                conversation::save_receipt(self.db, row.id, author, (*read_up_to).min(row.cursor))?;
-                self.tell(Event::ConversationChanged(row.id));
-            }
-            (Body::Name(name), _) => row.name = Some(name.clone()),
-            (Body::Topic(topic), _) => row.topic = Some(topic.clone()),
-            _ => {}
+        if let (Body::Receipt { read_up_to }, Some(author)) = (body, message.author) {
+            conversation::save_receipt(self.db, row.id, author, (*read_up_to).min(row.cursor))?;
+            self.tell(Event::ConversationChanged(row.id));
         }
-        if body.is_line() {
+        let repeated = row.says_already(body);
+        row.take_title(body);
+        if body.is_line() && !repeated {
             self.tell(Event::Line { conversation: row.id, line: fold(message, &[]) });
         } else if let Some(target) = body.target() {
             self.tell_line(row.id, target)?;

@@ -1,7 +1,7 @@
 //! The client's brain: it decides, stores and encrypts; it owns no socket, no clock and no source of randomness.
 //!
 //! A shell (`runtime`) feeds a [`Client`] with what happens (`handle_*`) and carries out what it wants (`poll_*`). People's
-//! wishes are commands (`send`, `start_direct`, …), which work offline too: they are durable when they return, and reach
+//! wishes are commands (`send`, `start_direct`, `add_members`, …), which work offline too: they are durable when they return, and reach
 //! the server when there is a connection.
 //!
 //! # Order of calls
@@ -25,6 +25,7 @@ pub mod content;
 mod database;
 mod error;
 mod event;
+mod group;
 mod incoming;
 mod key_packages;
 mod login;
@@ -48,6 +49,7 @@ pub use database::{ConversationState, Database, DatabaseError, MessageRow, Messa
 pub use e2ee::Suite;
 pub use error::Error;
 pub use event::Event;
+pub use group::{MemberView, Notice, Obstacle};
 pub use query::{AccountView, ContactView, ConversationView, Status};
 pub use trust::ChainError;
 pub use vault::{DatabaseKey, Entropy, UnsealError};

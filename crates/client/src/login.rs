@@ -2,15 +2,18 @@
 
 use crate::contacts;
 use crate::database::account::{self, Account};
-use crate::database::{conversation, outbox};
+use crate::database::conversation::{self, ConversationRow};
+use crate::database::outbox;
 use crate::session::{Phase, Work};
 use crate::turn::{Turn, identity, is_transient};
-use crate::{Error, Event};
+use crate::{ConversationState, Error, Event};
 use e2ee::Suite;
 use std::sync::Arc;
 use vault::password::Registration;
 use vault::{AccountKey, DeviceKey};
-use wire::request::{Authenticate, Authenticated, Greeting, Hello, JoinChallenge, JoinFinish, JoinStart, Sync, Synced};
+use wire::request::{
+    Authenticate, Authenticated, Cursor, Greeting, Hello, JoinChallenge, JoinFinish, JoinStart, Sync, Synced,
+};
 use wire::{DeviceId, Refusal, UserId};
 use zeroize::Zeroizing;
 
@@ -158,12 +161,22 @@ impl Turn<'_> {
         for row in conversation::all(self.db)? {
             self.memory.attention.insert(row.id);
             self.watch_renewal(&row);
+            self.look_for_removal(&row);
             if row.cursor > row.acknowledged {
                 self.memory.unacknowledged.insert(row.id);
             }
         }
         self.tell(Event::Live);
         self.forget_key_packages()
+    }
+
+    /// The server names the logs of which this device is a member: one that it follows and that is not there has an end.
+    fn look_for_removal(&mut self, row: &ConversationRow) {
+        use ConversationState::{Active, Leaving, Repairing};
+        let follows = matches!(row.state, Active | Repairing | Leaving) && row.cursor > 0;
+        if follows && !self.memory.heads.contains_key(&row.id) {
+            self.notice_head(Cursor { conversation: row.id, generation: row.generation, seq: row.cursor + 1 });
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sending: a message is durable in the outbox first, is sealed when its turn comes, and stays until its outcome is known.
 
-use crate::content::Plaintext;
+use crate::content::{Content, Plaintext};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::message;
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
@@ -8,7 +8,7 @@ use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
 use e2ee::Proposed;
-use wire::request::{AcceptWelcome, ClaimedKeyPackages, Commit, CreateConversation, Cursor, RecordedAt, Send};
+use wire::request::{AcceptWelcome, ClaimedKeyPackages, Commit, CreateConversation, Cursor, Propose, RecordedAt, Send};
 use wire::{ConversationId, Entry, EntryKind, ErrorCode, MessageId, Refusal};
 
 /// After so many refusals for a stale epoch without news, the group here is not the group there.
@@ -24,6 +24,8 @@ impl Turn<'_> {
             OutboxKind::Rejoin => self.transmit::<Commit>(&unsent),
             OutboxKind::Add => self.deliver_commit(row, unsent),
             OutboxKind::Message => self.deliver_message(row, unsent),
+            OutboxKind::Wish => self.deliver_wish(row, unsent),
+            OutboxKind::Propose => self.deliver_proposal(row, &unsent),
         }
     }
 
@@ -52,8 +54,7 @@ impl Turn<'_> {
                 Ok(())
             }
             (Err(e2ee::Error::ProposalsPending), _) => {
-                let commit = MessageId::from_bytes(self.entropy.array());
-                outbox::insert(self.db, row.id, OutboxKind::Add, commit, None, None)?;
+                self.carry_out_leaving(row.id)?;
                 self.deliver(row)
             }
             (Err(e2ee::Error::TooLarge), _) => {
@@ -70,29 +71,46 @@ impl Turn<'_> {
         if unsent.parameters.is_some() && unsent.epoch == epoch {
             return self.transmit::<Commit>(&unsent);
         }
+        if unsent.input.is_none() && row.renew_at.is_some() && !self.has_leavers(&row)? {
+            // No renewal is due, and another member has carried out what the leavers proposed.
+            outbox::delete(self.db, row.id, unsent.message_id)?;
+            return self.deliver(row);
+        }
         let claimed = unsent.input.as_deref().map(wire::decode::<ClaimedKeyPackages>).transpose();
         let claimed = claimed.map_err(|_| Error::Database(crate::DatabaseError::Damaged))?;
         let add = claimed.map_or_else(Vec::new, |claimed| claimed.packages.into_iter().map(|p| p.bytes).collect());
-        let (proposed, now) = (Proposed { add, ..Proposed::default() }, self.now);
-        let aad = Self::aad(&row, unsent.message_id, [0; 32]);
-        self.change(&row, |group, device, _| group.discard_pending(device))??;
-        let pending = self.change(&row, |group, device, vouch| group.commit(device, &proposed, &aad, now, vouch))?;
-        match (pending, epoch) {
-            (Ok(pending), Some(epoch)) => {
+        match self.make_commit(&row, &unsent, &Proposed { add, ..Proposed::default() })? {
+            Ok(()) => Ok(()),
+            Err(e2ee::Error::NeedsIdentities(users)) => {
+                self.wait_for(row.id, users);
+                Ok(())
+            }
+            Err(e2ee::Error::Refused(_)) if row.state == ConversationState::Creating => self.claim_again(row),
+            Err(_) => self.start_repair(row),
+        }
+    }
+
+    /// Makes the commit of an outbox row in the current epoch, keeps it and sends it. What MLS refuses is the inner error.
+    pub(crate) fn make_commit(
+        &mut self,
+        row: &ConversationRow,
+        unsent: &OutboxRow,
+        proposed: &Proposed,
+    ) -> Result<Result<(), e2ee::Error>, Error> {
+        let (aad, now) = (Self::aad(row, unsent.message_id, [0; 32]), self.now);
+        let Some(epoch) = self.epoch(row)? else { return Ok(Err(e2ee::Error::NotMember)) };
+        self.change(row, |group, device, _| group.discard_pending(device))??;
+        let pending = self.change(row, |group, device, vouch| group.commit(device, proposed, &aad, now, vouch))?;
+        Ok(match pending {
+            Ok(e2ee::Pending { commit, group_info, welcome }) => {
                 let (conversation, message_id) = (row.id, unsent.message_id);
-                let e2ee::Pending { commit, group_info, welcome } = pending;
                 let commit = Commit { conversation, message_id, commit, group_info, welcome };
                 outbox::set_sealed(self.db, unsent.id, Some(&wire::encode(&commit)), Some(epoch))?;
                 self.request(Work::Outbox(conversation, message_id), &commit);
                 Ok(())
             }
-            (Err(e2ee::Error::NeedsIdentities(users)), _) => {
-                self.wait_for(row.id, users);
-                Ok(())
-            }
-            (Err(e2ee::Error::Refused(_)), _) if row.state == ConversationState::Creating => self.claim_again(row),
-            _ => self.start_repair(row),
-        }
+            Err(refused) => Err(refused),
+        })
     }
 
     /// The server has it. What was recorded is known to the last byte, so that it is processed as if it had come back.
@@ -103,7 +121,10 @@ impl Turn<'_> {
                 outbox::delete(self.db, id, message_id)?;
                 return Ok(());
             }
-            OutboxKind::Add | OutboxKind::Rejoin => {
+            OutboxKind::Propose => {
+                (EntryKind::Proposal, parameters::<Propose>(&unsent).map(|propose| propose.payload)?)
+            }
+            OutboxKind::Add | OutboxKind::Rejoin | OutboxKind::Wish => {
                 (EntryKind::Commit, parameters::<Commit>(&unsent).map(|commit| commit.commit)?)
             }
             OutboxKind::Message => (EntryKind::Application, parameters::<Send>(&unsent).map(|send| send.payload)?),
@@ -164,6 +185,7 @@ impl Turn<'_> {
                 outbox::delete(self.db, id, message_id)?;
                 self.start_repair(row)
             }
+            OutboxKind::Wish | OutboxKind::Propose => self.give_up(row, &unsent, &refusal.to_string()),
             // The Welcome is gone, or the conversation cannot be made here: what waits behind it says so in time.
             OutboxKind::Accept | OutboxKind::Create => {
                 outbox::delete(self.db, id, message_id)?;
@@ -190,10 +212,14 @@ impl Turn<'_> {
     }
 
     /// The message of this device with this id is in the log.
-    pub(crate) fn own_message_recorded(&mut self, row: &ConversationRow, entry: &Entry) -> Result<(), Error> {
+    pub(crate) fn own_message_recorded(&mut self, row: &mut ConversationRow, entry: &Entry) -> Result<(), Error> {
         outbox::delete(self.db, row.id, entry.message_id)?;
         if message::set_recorded(self.db, row, entry.message_id, entry.seq, entry.at)? {
             self.tell(Event::Sent { conversation: row.id, message: entry.message_id, seq: entry.seq });
+        }
+        let message = message::find(self.db, row.id, entry.message_id)?;
+        if let Some(content) = message.and_then(|message| Content::from_bytes(&message.content).ok()) {
+            row.take_title(&content.body);
         }
         Ok(())
     }

@@ -43,6 +43,7 @@ impl Turn<'_> {
                 self.fetch(&row);
                 Ok(())
             }
+            ConversationState::Leaving => Ok(()),
             ConversationState::Repairing => self.repair(&row),
             ConversationState::Creating => self.deliver(row),
             ConversationState::Active => self.renew(row).and_then(|row| self.deliver(row)),

@@ -3,7 +3,7 @@
 use crate::content::fold;
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::message::{self, Place};
-use crate::database::outbox::{self, OutboxKind};
+use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::database::{MessageRow, MessageState};
 use crate::session::Work;
 use crate::turn::Turn;
@@ -60,6 +60,10 @@ impl Turn<'_> {
             if entry.seq == row.cursor + 1 && self.process(&mut row, entry)? == Step::Wait {
                 return Ok(());
             }
+            if row.state == ConversationState::Left {
+                // What follows belongs to another stay, which begins with its Welcome.
+                return Ok(());
+            }
         }
         if row.cursor > before {
             self.memory.stale.remove(&id);
@@ -89,18 +93,17 @@ impl Turn<'_> {
     /// An entry of this device: it is recognised by its id, and never decrypted. One that this device did not send means
     /// that its state was copied or restored (or that the server lies): the leaf is replaced.
     fn process_own(&mut self, row: &mut ConversationRow, entry: &Entry) -> Result<Step, Error> {
-        match outbox::find(self.db, row.id, entry.message_id)?.map(|unsent| unsent.kind) {
+        let unsent = outbox::find(self.db, row.id, entry.message_id)?;
+        match unsent.as_ref().map(|unsent| unsent.kind) {
             Some(OutboxKind::Message) => self.own_message_recorded(row, entry)?,
-            Some(OutboxKind::Add) => {
+            Some(OutboxKind::Add | OutboxKind::Wish) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
-                match self.change(row, |group, device, _| group.merge_pending(device))? {
-                    Ok(_) => {
-                        row.renew_at = Some(self.some_day());
-                        self.watch_renewal(row);
-                        self.becomes_active(row);
-                    }
-                    Err(refused) => self.lost(row, entry, &refused.to_string(), true)?,
-                }
+                self.own_commit_recorded(row, entry, unsent.as_ref())?;
+            }
+            Some(OutboxKind::Propose) => {
+                outbox::delete(self.db, row.id, entry.message_id)?;
+                row.state = ConversationState::Leaving;
+                self.tell(Event::ConversationChanged(row.id));
             }
             Some(OutboxKind::Rejoin) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
@@ -117,6 +120,28 @@ impl Turn<'_> {
         Ok(Step::Done)
     }
 
+    fn own_commit_recorded(
+        &mut self,
+        row: &mut ConversationRow,
+        entry: &Entry,
+        unsent: Option<&OutboxRow>,
+    ) -> Result<(), Error> {
+        let admins = self.admins(row)?;
+        match self.change(row, |group, device, _| group.merge_pending(device))? {
+            Ok(commit) => {
+                row.renew_at = Some(self.some_day());
+                self.watch_renewal(row);
+                self.becomes_active(row);
+                self.note_commit(row, entry, &commit, &admins)?;
+                match unsent.filter(|unsent| unsent.kind == OutboxKind::Wish) {
+                    Some(wish) => self.wish_recorded(row, wish, &commit),
+                    None => Ok(()),
+                }
+            }
+            Err(refused) => self.lost(row, entry, &refused.to_string(), true),
+        }
+    }
+
     fn becomes_active(&mut self, row: &mut ConversationRow) {
         if row.state != ConversationState::Active {
             row.state = ConversationState::Active;
@@ -130,6 +155,7 @@ impl Turn<'_> {
             self.lost(row, entry, "it was sent while this device was rejoining", false)?;
             return Ok(Step::Done);
         }
+        let admins = if entry.kind == EntryKind::Commit { self.admins(row)? } else { Vec::new() };
         match self.change(row, |group, device, vouch| group.open(device, entry, vouch))? {
             Ok(Opened::Message { sender, aad, plaintext }) => {
                 self.check_seen(row, &aad)?;
@@ -137,9 +163,13 @@ impl Turn<'_> {
             }
             Ok(Opened::Commit { commit, aad }) => {
                 self.check_seen(row, &aad)?;
+                self.note_commit(row, entry, &commit, &admins)?;
                 self.follow(row, &commit)?;
             }
-            Ok(Opened::Leaving { aad, .. }) => self.check_seen(row, &aad)?,
+            Ok(Opened::Leaving { aad, .. }) => {
+                self.check_seen(row, &aad)?;
+                self.somebody_leaves(row)?;
+            }
             Ok(Opened::Own { .. }) => self.lost(row, entry, "it claims to be this device's own", true)?,
             Err(e2ee::Error::NeedsIdentities(users)) => {
                 self.wait_for(row.id, users);
@@ -153,6 +183,11 @@ impl Turn<'_> {
     fn follow(&mut self, row: &mut ConversationRow, commit: &Committed) -> Result<(), Error> {
         if commit.self_removed {
             return self.leave(row);
+        }
+        if row.state == ConversationState::Leaving {
+            // The commit was made before its author saw the proposal, which ended with the epoch.
+            row.state = ConversationState::Active;
+            self.wish_to_leave(row.id)?;
         }
         self.tell(Event::ConversationChanged(row.id));
         Ok(())
@@ -200,7 +235,8 @@ impl Turn<'_> {
 }
 
 const fn is_followed(row: &ConversationRow) -> bool {
-    matches!(row.state, ConversationState::Creating | ConversationState::Active | ConversationState::Repairing)
+    use ConversationState::{Active, Creating, Leaving, Repairing};
+    matches!(row.state, Creating | Active | Repairing | Leaving)
 }
 
 #[cfg(test)]

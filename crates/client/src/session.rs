@@ -48,6 +48,8 @@ pub(crate) enum Work {
     WelcomeTree,
     Decline(ConversationId),
     Claim(ConversationId),
+    /// Key packages of a person whom a wish in the outbox adds.
+    ClaimFor(ConversationId, MessageId, UserId),
     Outbox(ConversationId, MessageId),
     Fetch(ConversationId),
     GroupInfo(ConversationId),
@@ -159,9 +161,12 @@ impl Session {
 impl Work {
     pub(crate) const fn conversation(&self) -> Option<ConversationId> {
         match self {
-            Self::Claim(id) | Self::Outbox(id, _) | Self::Fetch(id) | Self::GroupInfo(id) | Self::RejoinTree(id) => {
-                Some(*id)
-            }
+            Self::ClaimFor(id, _, _)
+            | Self::Claim(id)
+            | Self::Outbox(id, _)
+            | Self::Fetch(id)
+            | Self::GroupInfo(id)
+            | Self::RejoinTree(id) => Some(*id),
             _ => None,
         }
     }

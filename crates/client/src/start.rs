@@ -60,21 +60,31 @@ impl Turn<'_> {
         if claimed.packages.is_empty() {
             return self.claim_again(row);
         }
-        let row = if row.group.is_some() { row } else { self.create_group(row)? };
+        let row = if row.group.is_some() { row } else { self.create_direct(row)? };
         let add = MessageId::from_bytes(self.entropy.array());
         outbox::insert(self.db, id, OutboxKind::Add, add, Some(&wire::encode(&claimed)), None)?;
         conversation::save(self.db, &ConversationRow { state: ConversationState::Creating, claim_key: None, ..row })?;
         Ok(())
     }
 
-    pub(crate) fn create_group(&mut self, row: ConversationRow) -> Result<ConversationRow, Error> {
+    pub(crate) fn create_direct(&mut self, row: ConversationRow) -> Result<ConversationRow, Error> {
         let account = self.account()?;
         let peer = row.peer.ok_or(Error::UnknownContact)?;
-        let suite = Suite::from_code(account.suite).ok_or(Error::Protocol("unknown cipher suite"))?;
         let policy = GroupPolicy::direct(account.tenant, row.id, account.user, peer);
+        self.create_group(row, &policy)
+    }
+
+    /// Makes the MLS group, with this device alone in it, and queues making it known.
+    pub(crate) fn create_group(
+        &mut self,
+        row: ConversationRow,
+        policy: &GroupPolicy,
+    ) -> Result<ConversationRow, Error> {
+        let account = self.account()?;
+        let suite = Suite::from_code(account.suite).ok_or(Error::Protocol("unknown cipher suite"))?;
         let (group_id, now) = (GroupId::from_bytes(self.entropy.array()), self.now);
         let (created, group) = self.act(|device, _| {
-            let changed = device.create(suite, group_id, &policy, now)?;
+            let changed = device.create(suite, group_id, policy, now)?;
             Ok(((changed.output, changed.group), changed.writes))
         })??;
         self.keep(row.id, group);
@@ -142,8 +152,14 @@ impl Turn<'_> {
         row.group = None;
         while let Some(unsent) = outbox::first(self.db, row.id)? {
             outbox::delete(self.db, row.id, unsent.message_id)?;
-            if unsent.kind == OutboxKind::Message {
-                self.fail(row.id, unsent.message_id, "this device is not a member of the conversation any more")?;
+            let reason = "this device is not a member of the conversation any more";
+            match unsent.kind {
+                OutboxKind::Message => self.fail(row.id, unsent.message_id, reason)?,
+                OutboxKind::Wish | OutboxKind::Propose => {
+                    let (conversation, change) = (row.id, unsent.message_id);
+                    self.tell(Event::GroupUnchanged { conversation, change, reason: reason.into() });
+                }
+                _ => {}
             }
         }
         // Whoever removed the device may have added it again.

@@ -93,7 +93,7 @@ pub(crate) fn live_in_conversation() -> (TempDir, Client) {
                 ..ConversationRow::new(CONVERSATION, Kind::Direct, ConversationState::Claiming)
             };
             conversation::save(turn.db, &row)?;
-            let row = turn.create_group(row)?;
+            let row = turn.create_direct(row)?;
             outbox::delete_kind(turn.db, CONVERSATION, OutboxKind::Create)?;
             conversation::save(turn.db, &ConversationRow { state: ConversationState::Active, ..row })?;
             key_package::insert(turn.db, true, 1_000, b"reference", b"bytes")?;

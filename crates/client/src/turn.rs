@@ -74,6 +74,9 @@ impl Turn<'_> {
             Work::FetchWelcomes => self.fetched_welcomes(Self::decoded::<request::FetchWelcomes>(body)?),
             Work::WelcomeTree => self.fetched_welcome_tree(&Self::decoded::<request::FetchTree>(body)?),
             Work::Claim(id) => self.claimed(id, Self::decoded::<request::ClaimKeyPackages>(body)?),
+            Work::ClaimFor(id, wish, user) => {
+                self.claimed_for((id, wish, user), Self::decoded::<request::ClaimKeyPackages>(body)?)
+            }
             Work::Outbox(id, message) => self.delivered(id, message, body),
             Work::Fetch(id) => self.fetched(id, Self::decoded::<request::Fetch>(body)?),
             Work::GroupInfo(id) => self.fetched_group(id, Self::decoded::<request::FetchGroupInfo>(body)?),
@@ -91,6 +94,7 @@ impl Turn<'_> {
             Work::FindUser(handle) => self.user_refused(handle),
             Work::FetchChain(user) => self.chain_refused(user, refusal),
             Work::Claim(id) => self.claim_refused(id, refusal),
+            Work::ClaimFor(id, wish, user) => self.claim_for_refused((id, wish, user), refusal),
             Work::Outbox(id, message) => self.undelivered(id, message, refusal),
             Work::GroupInfo(id) | Work::RejoinTree(id) => self.repair_refused(id, refusal),
             Work::WelcomeTree => self.welcome_tree_refused(refusal),
@@ -209,6 +213,16 @@ impl Turn<'_> {
         let epoch = group.as_ref().map(Group::epoch);
         self.keep(row.id, group);
         Ok(epoch)
+    }
+
+    /// Looks at a conversation's group; `None` without a group.
+    pub(crate) fn peek<T>(
+        &mut self,
+        row: &ConversationRow,
+        look: impl FnOnce(&Group) -> Result<T, e2ee::Error>,
+    ) -> Result<Option<T>, Error> {
+        self.epoch(row)?;
+        Ok(self.memory.groups.get(&row.id).map(look).transpose()?)
     }
 
     /// Asks for device chains before a conversation goes on.

@@ -2,6 +2,7 @@
 
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind};
+use crate::group::{At, Notice};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
@@ -60,12 +61,17 @@ impl Turn<'_> {
         let joined = self.act(|device, vouch| {
             let changed = device.join(&invitation, vouch)?;
             match &changed.group {
-                Some(group) if !is_shadow(db, group, account.user)? => Ok((changed.group, changed.writes)),
+                Some(group) if !is_shadow(db, group, account.user)? => {
+                    Ok((changed.group.map(|group| (group, changed.output.inviter.identity.user)), changed.writes))
+                }
                 _ => Err(e2ee::Error::AlreadyMember),
             }
         })?;
         match joined {
-            Ok(Some(group)) => self.enter(&welcome, group, account.user),
+            Ok(Some((group, inviter))) => {
+                self.enter(&welcome, group, account.user)?;
+                self.note_joining(&welcome, inviter)
+            }
             Ok(None) => Ok(()),
             Err(e2ee::Error::NeedsIdentities(users)) => {
                 self.memory.wanted.extend(users);
@@ -110,6 +116,16 @@ impl Turn<'_> {
         self.watch_renewal(&row);
         self.tell(Event::ConversationAdded(id));
         self.take_over(&row)
+    }
+
+    /// Who brought this device into a group is the first line there.
+    fn note_joining(&mut self, welcome: &PendingWelcome, inviter: UserId) -> Result<(), Error> {
+        let (row, own) = (self.conversation(welcome.conversation)?, self.account()?.user);
+        if row.kind == Kind::Direct || inviter == own {
+            return Ok(());
+        }
+        let at = At { seq: welcome.seq, device: welcome.sender, at: self.now };
+        self.note(&row, at, inviter, &Notice { added: vec![own], ..Notice::default() })
     }
 
     /// What this person had begun with the same person moves here, unless the server may already know of it: then its

@@ -37,5 +37,6 @@ pub use error::Error;
 pub use group::{Changed, Group};
 pub use join::{Created, Invitation, Joined, Rejoined};
 pub use open::Opened;
+pub use roster::key_package::{KeyPackageFacts, check as check_key_package};
 pub use roster::reading::{LeafView, Suite};
 pub use roster::{KeyPackageFault, Refused, Vouch, Vouched};

@@ -10,6 +10,7 @@
 
 pub mod key_package;
 pub mod payload;
+mod proposal;
 pub mod reading;
 
 mod refused;
@@ -18,6 +19,7 @@ mod tree;
 
 pub use key_package::KeyPackageFacts;
 pub use payload::ApplicationFacts;
+pub use proposal::CheckedProposal;
 pub use reading::Suite;
 pub use refused::{KeyPackageFault, Refused};
 pub use tree::{CheckedCommit, PublicTree};

@@ -7,7 +7,7 @@ use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{
     ConfirmationTag, ContentType, LeafNodeIndex, MlsMessageBodyIn, OpenMlsSignaturePublicKey, ProcessedMessage,
     ProcessedMessageContent, ProposalStore, ProtocolMessage, PublicGroup, PublicMessageIn, PublicProcessMessageError,
-    RatchetTreeIn, StagedCommit, ValidationError, Verifiable,
+    QueuedProposal, RatchetTreeIn, StagedCommit, ValidationError, Verifiable,
 };
 use openmls_rust_crypto::RustCrypto;
 use tls_codec::{DeserializeBytes, Serialize as _};
@@ -16,7 +16,7 @@ use wire::GroupId;
 
 /// The public state of a group in one epoch: its tree, its context, its policy.
 pub struct PublicTree {
-    group: PublicGroup,
+    pub(crate) group: PublicGroup,
     group_id: GroupId,
     policy: GroupPolicy,
     suite: Suite,
@@ -64,7 +64,7 @@ impl PublicTree {
         Ok(created)
     }
 
-    /// Brings a group back from its [`snapshot`](Self::snapshot) and the commits recorded after it, in their order. They
+    /// Brings a group back from its [`snapshot`](Self::snapshot) and the commits and proposals recorded after it, in their order. They
     /// were checked when they were recorded, so that neither the policy nor the device chains are asked again.
     ///
     /// A key package's lifetime is compared with the real clock whenever an Add is processed, and ends after 120 days at
@@ -77,7 +77,14 @@ impl PublicTree {
         let suite = Suite::of(group.ciphersuite())?;
         let mut tree = Self::of(group, suite, RustCrypto::default())?;
         for bytes in commits {
-            let (processed, _) = tree.process(public_commit(bytes)?)?;
+            let MlsMessageBodyIn::PublicMessage(message) = reading::message(bytes)? else {
+                return Err(Refused::Malformed);
+            };
+            if message.content_type() == ContentType::Proposal {
+                tree.replay_proposal(message)?;
+                continue;
+            }
+            let (processed, _) = tree.process(message)?;
             let staged = staged(processed)?;
             tree.merge(*staged)?;
         }
@@ -192,7 +199,10 @@ impl PublicTree {
         reading::admit(&members, vouch, Strictness::Recording).map(|_| ())
     }
 
-    fn process(&self, message: PublicMessageIn) -> Result<(ProcessedMessage, openmls::prelude::Sender), Refused> {
+    pub(crate) fn process(
+        &self,
+        message: PublicMessageIn,
+    ) -> Result<(ProcessedMessage, openmls::prelude::Sender), Refused> {
         let (epoch, current) = (message.epoch().as_u64(), self.epoch());
         if message.group_id().as_slice() != self.group_id.as_bytes() {
             return Err(Refused::WrongGroup);
@@ -280,8 +290,13 @@ impl PublicTree {
         Ok(())
     }
 
+    /// Keeps a proposal for the commit that names it. A snapshot does not hold it: it is taken with a commit, which ends all.
+    pub(crate) fn keep(&mut self, proposal: QueuedProposal) -> Result<(), Refused> {
+        self.group.add_proposal(&Stored(None), proposal).map_err(Refused::invalid)
+    }
+
     /// What tells this epoch of this group from every other: its interim transcript, by way of the confirmation tag.
-    fn base(&self) -> Vec<u8> {
+    pub(crate) fn base(&self) -> Vec<u8> {
         let tag = self.group.confirmation_tag().tls_serialize_detached().unwrap_or_default();
         [self.group_id.as_bytes().as_slice(), &self.epoch().to_be_bytes(), &tag].concat()
     }

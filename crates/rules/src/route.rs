@@ -89,6 +89,7 @@ pub const fn rule(op: Op) -> Rule {
         Op::FetchTree => (Device, Read, false),
         Op::FetchGroupInfo => (Device, Read, false),
         Op::Whisper => (Device, Message, false),
+        Op::Propose => (Device, Control, false),
     };
     Rule { who, rate, audited }
 }

@@ -80,6 +80,15 @@ impl Groups {
         }
     }
 
+    /// Puts a tree in the place of one of the same epoch or an earlier one: it knows a proposal that the other may not.
+    pub fn replace_tree(&self, tenant: TenantId, conversation: ConversationId, tree: PublicTree) {
+        let mut trees = lock(&self.trees);
+        let key = (tenant, conversation);
+        if trees.find(&key).is_none_or(|kept| tree.epoch() >= kept.epoch()) {
+            trees.put(key, tree);
+        }
+    }
+
     /// Forgets a conversation: the store knows it otherwise.
     pub fn forget(&self, tenant: TenantId, conversation: ConversationId) {
         lock(&self.memberships).take(&(tenant, conversation));

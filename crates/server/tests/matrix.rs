@@ -69,6 +69,9 @@ fn request(op: Op, id: u32, on: &Objects) -> Vec<u8> {
         Op::AcceptWelcome => frame::request(id, &AcceptWelcome { conversation, seq: 1 }),
         Op::FetchTree => frame::request(id, &FetchTree { conversation, epoch: on.epoch }),
         Op::FetchGroupInfo => frame::request(id, &FetchGroupInfo { conversation }),
+        Op::Propose => {
+            frame::request(id, &Propose { conversation, epoch: on.epoch, message_id, payload: on.payload.clone() })
+        }
         Op::Whisper => frame::request(id, &Whisper { conversation, epoch: on.epoch, payload: vec![1] }),
     }
 }
@@ -151,7 +154,7 @@ async fn b14_every_operation_in_every_standing_gets_past_only_where_it_is_declar
 /// What an operation says to somebody who has nothing to do with its object.
 fn to_an_outsider(op: Op, same_tenant: bool) -> Option<ErrorCode> {
     match op {
-        Op::Commit | Op::Send | Op::Fetch | Op::FetchTree | Op::FetchGroupInfo | Op::Whisper => {
+        Op::Commit | Op::Send | Op::Fetch | Op::FetchTree | Op::FetchGroupInfo | Op::Whisper | Op::Propose => {
             Some(ErrorCode::Forbidden)
         }
         Op::ClaimKeyPackages | Op::FindUser | Op::FetchChain if !same_tenant => Some(ErrorCode::NotFound),

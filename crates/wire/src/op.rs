@@ -68,6 +68,7 @@ operations! {
     FetchTree = 0x28, "fetch_tree", Tree;
     FetchGroupInfo = 0x29, "fetch_group_info", CurrentGroup;
     Whisper = 0x2a, "whisper", Done;
+    Propose = 0x2b, "propose", RecordedAt;
 }
 
 #[cfg(test)]

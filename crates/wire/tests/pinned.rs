@@ -135,5 +135,6 @@ fn conversations(pinned: &mut Pinned) {
     pinned.request(AcceptWelcome { conversation, seq }, Done {});
     pinned.request(FetchTree { conversation, epoch }, Tree { tree });
     pinned.request(FetchGroupInfo { conversation }, CurrentGroup { group_info, epoch, seq, generation, entry_hash });
-    pinned.request(Whisper { conversation, epoch, payload }, Done {});
+    pinned.request(Whisper { conversation, epoch, payload: payload.clone() }, Done {});
+    pinned.request(Propose { conversation, epoch, message_id, payload }, recorded());
 }

@@ -1,12 +1,19 @@
 //! The commands, a file each. The doc comment of a command's arguments is its manual page.
 
+mod add;
+mod admin;
 mod chats;
 mod completions;
 mod contacts;
 mod edit;
+mod group;
 mod join;
+mod leave;
+mod members;
 mod open;
 mod react;
+mod remove;
+mod rename;
 mod search;
 mod send;
 mod status;
@@ -31,6 +38,13 @@ pub(crate) enum Command {
     React(react::Args),
     Edit(edit::Args),
     Delete(edit::DeleteArgs),
+    Group(group::Args),
+    Members(members::Args),
+    Add(add::Args),
+    Remove(remove::Args),
+    Admin(admin::Args),
+    Rename(rename::Args),
+    Leave(leave::Args),
     Search(search::Args),
     Contacts(contacts::Args),
     Whois(whois::Args),
@@ -52,6 +66,13 @@ impl Command {
             Self::React(args) => args.run(context).await,
             Self::Edit(args) => args.run(context).await,
             Self::Delete(args) => args.run(context).await,
+            Self::Group(args) => args.run(context).await,
+            Self::Members(args) => args.run(context).await,
+            Self::Add(args) => args.run(context).await,
+            Self::Remove(args) => args.run(context).await,
+            Self::Admin(args) => args.run(context).await,
+            Self::Rename(args) => args.run(context).await,
+            Self::Leave(args) => args.run(context).await,
             Self::Search(args) => args.run(context).await,
             Self::Contacts(args) => args.run(context),
             Self::Whois(args) => args.run(context).await,

@@ -2,6 +2,7 @@
 
 use super::{Body, Content};
 use crate::database::{MessageRow, MessageState};
+use crate::group::Notice;
 use std::collections::BTreeMap;
 use wire::{DeviceId, MessageId, UnixMillis, UserId};
 
@@ -32,6 +33,8 @@ pub struct MessageView {
     pub reactions: Vec<ReactionView>,
     /// Why it failed, could not be read or was refused.
     pub reason: Option<String>,
+    /// What a commit did to the members, if that is what the line is about.
+    pub notice: Option<Notice>,
 }
 
 /// Who reacted with a symbol.
@@ -46,7 +49,9 @@ pub struct ReactionView {
 /// Puts a line and its changes together. `changes` are in the order of the log, own pending ones last. A change by
 /// anyone but the author of the line has no effect but for reactions.
 pub fn fold(line: &MessageRow, changes: &[MessageRow]) -> MessageView {
-    let content = Content::from_bytes(&line.content).ok();
+    let is_notice = line.state == MessageState::Notice;
+    let notice = is_notice.then(|| wire::decode(&line.content).unwrap_or_default());
+    let content = Content::from_bytes(&line.content).ok().filter(|_| !is_notice);
     let mut view = MessageView {
         id: line.message_id,
         seq: line.seq,
@@ -60,6 +65,7 @@ pub fn fold(line: &MessageRow, changes: &[MessageRow]) -> MessageView {
         history: Vec::new(),
         reactions: Vec::new(),
         reason: line.reason.clone(),
+        notice,
     };
     let mut reactions = BTreeMap::<(String, UserId), bool>::new();
     for change in changes.iter().filter(|change| change.takes_effect()) {

@@ -1,6 +1,7 @@
 //! Conversations: how far their log was processed, and which MLS group serves them.
 
 use super::damaged;
+use crate::content::Body;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use trust::{EntryHash, Kind};
 use wire::{ConversationId, GroupId, UnixMillis, UserId};
@@ -20,6 +21,8 @@ pub enum ConversationState {
     Superseded = 4,
     /// The device is no longer a member.
     Left = 5,
+    /// The device has said that it leaves; another member carries it out.
+    Leaving = 6,
 }
 
 #[derive(Debug, Clone)]
@@ -68,6 +71,24 @@ impl ConversationRow {
             renew_at: None,
             name: None,
             topic: None,
+        }
+    }
+
+    /// Whether a body says only what the conversation is called anyway: it is told again for those who join.
+    pub(crate) fn says_already(&self, body: &Body) -> bool {
+        match body {
+            Body::Name(name) => self.name.as_ref() == Some(name),
+            Body::Topic(topic) => self.topic.as_ref() == Some(topic),
+            _ => false,
+        }
+    }
+
+    /// Takes over what a body in the log says of the conversation.
+    pub(crate) fn take_title(&mut self, body: &Body) {
+        match body {
+            Body::Name(name) => self.name = Some(name.clone()),
+            Body::Topic(topic) => self.topic = Some(topic.clone()),
+            _ => {}
         }
     }
 }
@@ -197,8 +218,8 @@ fn read(row: &Row<'_>) -> Result<ConversationRow> {
 }
 
 fn state(number: i64) -> Result<ConversationState> {
-    use ConversationState::{Active, Claiming, Creating, Left, Repairing, Superseded};
-    [Claiming, Creating, Active, Repairing, Superseded, Left]
+    use ConversationState::{Active, Claiming, Creating, Leaving, Left, Repairing, Superseded};
+    [Claiming, Creating, Active, Repairing, Superseded, Left, Leaving]
         .into_iter()
         .find(|state| *state as i64 == number)
         .ok_or_else(damaged)

@@ -18,6 +18,8 @@ pub enum MessageState {
     Undecryptable = 3,
     /// It was decrypted, and breaks a rule: another's id, a change to another's message, a false commitment.
     Refused = 4,
+    /// Nobody sent it: this device notes what a commit did to the members ([`crate::Notice`]).
+    Notice = 5,
 }
 
 /// A message as it is stored.
@@ -144,7 +146,7 @@ pub(crate) fn changes(db: &Connection, conversation: ConversationId, target: Mes
 
 /// Lines of others after what was read.
 pub(crate) fn unread(db: &Connection, conversation: &ConversationRow, own: UserId) -> Result<u64> {
-    let sql = "SELECT count(*) FROM message WHERE conversation = ? AND line = 1 AND seq > ? AND author IS NOT ?";
+    let sql = "SELECT count(*) FROM message WHERE conversation = ? AND line = 1 AND seq > ? AND author IS NOT ? AND state <> 5";
     let count: i64 = db
         .prepare_cached(sql)?
         .query_row(params![conversation.id.as_bytes(), signed(conversation.read_up_to), own.as_bytes()], |r| {
@@ -167,7 +169,7 @@ pub(crate) fn by_row(db: &Connection, id: i64) -> Result<Option<(ConversationId,
 }
 
 fn read(row: &Row<'_>) -> Result<MessageRow> {
-    use MessageState::{Failed, Pending, Recorded, Refused, Undecryptable};
+    use MessageState::{Failed, Notice, Pending, Recorded, Refused, Undecryptable};
     let number = |column| match row.get::<_, Option<i64>>(column)? {
         Some(number) => u64::try_from(number).map(Some).map_err(|_| damaged()),
         None => Ok(None),
@@ -179,7 +181,7 @@ fn read(row: &Row<'_>) -> Result<MessageRow> {
         author: row.get::<_, Option<_>>(2)?.map(UserId::from_bytes),
         device: DeviceId::from_bytes(row.get(3)?),
         at: number(4)?.unwrap_or_default(),
-        state: [Pending, Recorded, Failed, Undecryptable, Refused]
+        state: [Pending, Recorded, Failed, Undecryptable, Refused, Notice]
             .into_iter()
             .find(|known| *known as i64 == state)
             .ok_or_else(damaged)?,

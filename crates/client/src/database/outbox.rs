@@ -4,7 +4,7 @@ use super::{conversation::signed, damaged};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use wire::{ConversationId, MessageId};
 
-/// What a row asks for. Within a conversation the lower number goes first.
+/// What a row asks for. Within a conversation the lower number goes first; from messages on, the older row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutboxKind {
     /// Tell the server that the device has joined, or will not.
@@ -17,6 +17,10 @@ pub(crate) enum OutboxKind {
     Rejoin = 3,
     /// An application message; its content is in the message of the same id.
     Message = 4,
+    /// A change to a group's membership that a person wants. In line with the messages, in the order in which they came.
+    Wish = 5,
+    /// A proposal to leave.
+    Propose = 6,
 }
 
 #[derive(Debug, Clone)]
@@ -50,7 +54,7 @@ pub(crate) fn insert(
 
 /// The row of a conversation whose turn it is.
 pub(crate) fn first(db: &Connection, conversation: ConversationId) -> Result<Option<OutboxRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE conversation = ? ORDER BY kind, id LIMIT 1");
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE conversation = ? ORDER BY min(kind, 4), id LIMIT 1");
     db.prepare_cached(&sql)?.query_row([conversation.as_bytes()], read).optional()
 }
 
@@ -83,6 +87,10 @@ pub(crate) fn set_sealed(db: &Connection, id: i64, parameters: Option<&[u8]>, ep
         .map(|_| ())
 }
 
+pub(crate) fn set_input(db: &Connection, id: i64, input: &[u8]) -> Result<()> {
+    db.prepare_cached("UPDATE outbox SET input = ?2 WHERE id = ?1")?.execute(params![id, input]).map(|_| ())
+}
+
 pub(crate) fn delete(db: &Connection, conversation: ConversationId, message_id: MessageId) -> Result<bool> {
     db.prepare_cached("DELETE FROM outbox WHERE conversation = ? AND message_id = ?")?
         .execute([conversation.as_bytes(), message_id.as_bytes()])
@@ -107,12 +115,15 @@ pub(crate) fn move_messages(db: &Connection, from: ConversationId, to: Conversat
 }
 
 fn read(row: &Row<'_>) -> Result<OutboxRow> {
-    use OutboxKind::{Accept, Add, Create, Message, Rejoin};
+    use OutboxKind::{Accept, Add, Create, Message, Propose, Rejoin, Wish};
     let kind: i64 = row.get(2)?;
     Ok(OutboxRow {
         id: row.get(0)?,
         conversation: ConversationId::from_bytes(row.get(1)?),
-        kind: [Accept, Create, Add, Rejoin, Message].into_iter().find(|k| *k as i64 == kind).ok_or_else(damaged)?,
+        kind: [Accept, Create, Add, Rejoin, Message, Wish, Propose]
+            .into_iter()
+            .find(|k| *k as i64 == kind)
+            .ok_or_else(damaged)?,
         message_id: MessageId::from_bytes(row.get(3)?),
         input: row.get(4)?,
         parameters: row.get(5)?,

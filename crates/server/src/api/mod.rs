@@ -19,6 +19,7 @@ pub(crate) mod join_start;
 pub(crate) mod login_finish;
 pub(crate) mod login_start;
 mod membership;
+pub(crate) mod propose;
 pub(crate) mod publish_key_packages;
 pub(crate) mod send;
 pub(crate) mod sync;

@@ -75,6 +75,7 @@ async fn device(connection: &Connection, op: Op, id: u32, body: &[u8]) -> Answer
         Op::FetchTree => act(id, body, |p| api::fetch_tree::handle(node, session, p)).await,
         Op::FetchGroupInfo => act(id, body, |p| api::fetch_group_info::handle(session, p)).await,
         Op::Whisper => act(id, body, |p| api::whisper::handle(node, session, p)).await,
+        Op::Propose => act(id, body, |p| api::propose::handle(node, session, p)).await,
         Op::Send | Op::Hello | Op::JoinStart | Op::JoinFinish | Op::Authenticate | Op::LoginStart | Op::LoginFinish => {
             Err(ErrorCode::UnknownOperation.into())
         }

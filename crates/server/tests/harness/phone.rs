@@ -185,6 +185,18 @@ impl Phone {
         Send { conversation, epoch, message_id: aad.message_id, payload: sealed.output }
     }
 
+    /// Says that this device leaves.
+    pub fn leave(&self, conversation: ConversationId, group: GroupId) -> Propose {
+        let aad = aad(0);
+        let (left, epoch) = self.as_device(|device| {
+            let loaded = self.load(device, group);
+            let epoch = loaded.epoch();
+            (loaded.leave(device, &aad).unwrap(), epoch)
+        });
+        self.apply(&left.writes);
+        Propose { conversation, epoch, message_id: aad.message_id, payload: left.output }
+    }
+
     pub fn open(&self, group: GroupId, entry: &Entry) -> e2ee::Opened {
         let opened = self.as_device(|device| self.load(device, group).open(device, entry, &trusting).unwrap());
         self.apply(&opened.writes);

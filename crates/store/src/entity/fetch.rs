@@ -43,13 +43,13 @@ impl Tx<'_> {
         Ok(Some(Fetched { entries, head: head_seq, generation: head.generation }))
     }
 
-    /// The commits after a place, oldest first: what `roster` replays on its last snapshot.
+    /// The commits and proposals after a place, oldest first: what `roster` replays on its last snapshot.
     ///
     /// # Errors
     /// [`Error::Sealed`] when a commit was tampered with, [`Error`] of the storage.
     pub fn commits_after(&self, conversation: ConversationId, seq: u64) -> Result<Vec<Vec<u8>>, Error> {
         let text = sql!(
-            "select seq, payload from log_entries where tenant = $1 and conversation = $2 and seq > $3 and kind = 1 \
+            "select seq, payload from log_entries where tenant = $1 and conversation = $2 and seq > $3 and kind <> 0 \
              order by seq"
         );
         let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;

@@ -3,11 +3,13 @@
 mod conversation;
 mod identity;
 mod key_package;
+mod propose;
 mod session;
 
 pub use conversation::*;
 pub use identity::*;
 pub use key_package::*;
+pub use propose::*;
 pub use session::*;
 
 use minicbor::{Decode, Encode};

@@ -1,0 +1,127 @@
+//! `propose`: a member says that it leaves. The public tree keeps the proposal, so that the commit that carries it out can
+//! name it; the log keeps it for the members, and for whoever brings the tree back.
+
+use super::membership;
+use crate::{
+    clock,
+    gateway::{failure::Failure, state::Session},
+    groups::Membership,
+    node::Node,
+};
+use bytes::Bytes;
+use roster::{CheckedProposal, PublicTree, Refused};
+use rules::admit::{self, Situation};
+use store::{Append, NewEntry, Tx};
+use wire::{
+    Entry, EntryKind, ErrorCode, Event,
+    event::Recorded,
+    frame,
+    request::{Propose, RecordedAt},
+};
+
+pub(crate) async fn handle(node: &Node, session: &Session, propose: Propose) -> Result<RecordedAt, Failure> {
+    let conversation = propose.conversation;
+    let before = membership::of(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
+    let situation = Situation { member: before.has(session.device), epoch: before.epoch };
+    match admit::send(situation, propose.epoch, propose.payload.len()) {
+        // It may be a repeat of what was recorded in an earlier epoch, which only the store knows.
+        Err(ErrorCode::StaleEpoch) => return repeat(session, propose).await,
+        other => other?,
+    }
+    let tree = membership::tree(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
+    let payload = propose.payload.clone();
+    let checked = membership::blocking(move || {
+        let checked = tree.check_proposal(&payload);
+        (tree, checked)
+    });
+    let (tree, checked) = checked.await?;
+    match checked {
+        Ok(checked) if is_by_caller(session, &checked, &propose) => {
+            record(node, session, &before, tree, checked, propose).await
+        }
+        refused => {
+            node.groups.put_tree(session.tenant.id, conversation, tree);
+            match refused {
+                Ok(_) => Err(ErrorCode::InvalidCommit.into()),
+                Err(Refused::Epoch { .. }) => Err(ErrorCode::StaleEpoch.into()),
+                Err(error) => Err(membership::refused(&error)),
+            }
+        }
+    }
+}
+
+fn is_by_caller(session: &Session, checked: &CheckedProposal, propose: &Propose) -> bool {
+    let leaver = checked.leaver;
+    leaver.device == session.device && leaver.user == session.user && checked.aad.message_id == propose.message_id
+}
+
+/// Only a repeat is answered: what was not checked must not be recorded, and an epoch that is over stays over.
+async fn repeat(session: &Session, propose: Propose) -> Result<RecordedAt, Failure> {
+    let (conversation, epoch) = (propose.conversation, propose.epoch);
+    let new = new_entry(session, propose);
+    let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| match tx.conversation(conversation)? {
+        Some(there) if there.epoch != epoch => Ok::<_, Failure>(Some(tx.append_entry(new)?)),
+        _ => Ok(None),
+    });
+    match outcome.await? {
+        Some(Append::Repeated(at)) => Ok(at),
+        Some(Append::KeyReused) => Err(ErrorCode::KeyReused.into()),
+        _ => Err(ErrorCode::StaleEpoch.into()),
+    }
+}
+
+async fn record(
+    node: &Node,
+    session: &Session,
+    before: &Membership,
+    mut tree: PublicTree,
+    checked: CheckedProposal,
+    propose: Propose,
+) -> Result<RecordedAt, Failure> {
+    let (tenant, conversation) = (session.tenant.id, propose.conversation);
+    // Kept before it is recorded, because the tree is this task's alone, and dropped unless the proposal is recorded.
+    tree.keep_proposal(checked).map_err(Failure::internal)?;
+    let new = new_entry(session, propose);
+    let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.append_entry(new)?)).await?;
+    match outcome {
+        Append::Recorded { entry, generation } => {
+            // Another task may have brought back a tree of its own in between, which has not seen the proposal.
+            node.groups.replace_tree(tenant, conversation, tree);
+            Ok(tell(node, session, before, conversation, entry, generation))
+        }
+        Append::Repeated(at) => Ok(at),
+        Append::StaleEpoch { .. } => {
+            node.groups.forget(tenant, conversation);
+            Err(ErrorCode::StaleEpoch.into())
+        }
+        Append::KeyReused => Err(ErrorCode::KeyReused.into()),
+        Append::NoConversation => Err(ErrorCode::Forbidden.into()),
+    }
+}
+
+fn new_entry(session: &Session, propose: Propose) -> NewEntry {
+    NewEntry {
+        conversation: propose.conversation,
+        epoch: propose.epoch,
+        kind: EntryKind::Proposal,
+        sender: session.device,
+        message_id: propose.message_id,
+        payload: propose.payload,
+        at: clock::now(),
+    }
+}
+
+fn tell(
+    node: &Node,
+    session: &Session,
+    before: &Membership,
+    conversation: wire::ConversationId,
+    entry: Entry,
+    generation: u32,
+) -> RecordedAt {
+    let at = RecordedAt { seq: entry.seq, at: entry.at, generation };
+    let recorded = Bytes::from(frame::event(&Event::Recorded(Recorded { conversation, generation, entry })));
+    let told = node.hub.fan_out(session.tenant.id, &before.devices, Some(session.device), &recorded);
+    node.metrics.fanned_out(told);
+    at
+}
