@@ -12,7 +12,8 @@ use harness::{
 };
 use mifeng_server::{admin::Suite, config::Rate};
 use rules::route::{Standing, permit};
-use wire::{ConversationId, DeviceId, ErrorCode, MessageId, Op, Refusal, UserId, frame, request::*};
+use trust::GroupPolicy;
+use wire::{ConversationId, DeviceId, ErrorCode, GroupId, MessageId, Op, Refusal, UserId, frame, request::*};
 
 /// What the requests name.
 #[derive(Clone)]
@@ -169,13 +170,15 @@ async fn b15_no_operation_reaches_anothers_conversation_or_another_tenant() {
     let mut pair = Pair::meet(&server, "acme").await;
     let on = objects(&pair);
     let (eve, mallory) = (Phone::join(&server, "acme", "eve").await, Phone::join(&server, "evil", "mallory").await);
-    let mut cells = 0;
+    let (mut cells, mut wrong) = (0, Vec::new());
     for (who, same_tenant) in [(&eve, true), (&mallory, false)] {
         let mut line = who.connect(&server).await;
         for op in Op::ALL.iter().filter(|op| permit(**op, Standing::Device).is_ok()) {
             let result = try_op(&mut line, *op, &on).await;
             if let Some(expected) = to_an_outsider(*op, same_tenant) {
-                assert_eq!(result, Err(expected), "{op:?}, same tenant: {same_tenant}");
+                if result != Err(expected) {
+                    wrong.push((*op, same_tenant, result));
+                }
                 let nobodys = Objects {
                     conversation: ConversationId::from_bytes(random()),
                     user: UserId::from_bytes(random()),
@@ -190,6 +193,7 @@ async fn b15_no_operation_reaches_anothers_conversation_or_another_tenant() {
         assert_eq!((synced.heads.len(), synced.welcomes), (0, 0));
     }
     println!("matrix: {cells} operations on others' objects");
+    assert!(wrong.is_empty(), "operation, same tenant, what came of it: {wrong:?}");
     nothing_has_changed(&server, &mut pair).await;
 }
 
@@ -224,4 +228,36 @@ async fn b14_a_commit_or_message_in_anothers_name_is_refused() {
     let other_id = Send { message_id: MessageId::from_bytes(random()), ..sent.clone() };
     assert_eq!(pair.to_alice.call(&other_id).await.unwrap_err().code(), Some(ErrorCode::Malformed), "another id");
     assert!(pair.to_bob.call(&by_bob).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b14_a_conversation_is_created_in_ones_own_name_and_place_only() {
+    let server = acme().await;
+    let (mut alice, bob) = (Phone::join(&server, "acme", "alice").await, Phone::join(&server, "acme", "bob").await);
+    let mut line = alice.connect(&server).await;
+    let fresh = || (ConversationId::from_bytes(random()), GroupId::from_bytes(random()));
+    let policy = |conversation, other| GroupPolicy::direct(alice.tenant, conversation, alice.user, other);
+
+    let (conversation, group) = fresh();
+    let mut cases =
+        vec![("another's leaf", bob.create(&policy(conversation, bob.user), group), ErrorCode::InvalidCommit)];
+    let (conversation, group) = fresh();
+    let elsewhere =
+        CreateConversation { conversation: fresh().0, ..alice.create(&policy(conversation, bob.user), group) };
+    cases.push(("another conversation's policy", elsewhere, ErrorCode::InvalidCommit));
+    let (conversation, group) = fresh();
+    let successor = GroupPolicy { ordinal: 1, predecessor: Some(fresh().1), ..policy(conversation, bob.user) };
+    cases.push(("a successor without a predecessor here", alice.create(&successor, group), ErrorCode::InvalidCommit));
+    let (conversation, group) = fresh();
+    let nobody = alice.create(&policy(conversation, UserId::from_bytes(random())), group);
+    cases.push(("with a user who does not exist", nobody, ErrorCode::NotFound));
+    let (conversation, group) = fresh();
+    let right = policy(conversation, bob.user);
+    alice.suite = e2ee::Suite::XWing;
+    cases.push(("of another suite", alice.create(&right, group), ErrorCode::UnsupportedSuite));
+    for (what, create, expected) in cases {
+        assert_eq!(line.call(&create).await.unwrap_err().code(), Some(expected), "{what}");
+    }
+    alice.suite = e2ee::Suite::Classical;
+    assert!(line.call(&alice.create(&right, fresh().1)).await.is_ok(), "the control");
 }
