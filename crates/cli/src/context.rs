@@ -48,7 +48,9 @@ impl Context {
     pub(crate) fn profile(&self) -> Result<Profile, Failure> {
         let directory = match &self.options.profile {
             Some(directory) => directory.clone(),
-            None => default_directory().ok_or_else(|| Failure::usage("no home directory").hint("give --profile DIR"))?,
+            None => {
+                default_directory().ok_or_else(|| Failure::usage("no home directory").hint("give --profile DIR"))?
+            }
         };
         Profile::open(&directory)
     }

@@ -52,7 +52,7 @@ pub(crate) async fn person(shell: &mut Shell, context: &Context, handle: &str) -
     }
     go_live(shell, context).await?;
     shell.client().find_user(&handle, now())?;
-    let found = shell
+    shell
         .run(context.timeout(), |_, event| {
             Ok(match event {
                 Some(Event::ContactFound { user, .. }) => Next::Done(Ok(user)),
@@ -64,8 +64,7 @@ pub(crate) async fn person(shell: &mut Shell, context: &Context, handle: &str) -
                 _ => Next::Wait,
             })
         })
-        .await?;
-    found
+        .await?
 }
 
 fn nobody(handle: &str) -> Failure {

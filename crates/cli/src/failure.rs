@@ -84,7 +84,8 @@ impl Failure {
     pub(crate) fn text(&self, as_json: bool) -> String {
         if as_json {
             let Self { kind, code, message, hint } = self;
-            return json!({"error": {"kind": kind.as_str(), "code": code, "message": message, "hint": hint}}).to_string();
+            return json!({"error": {"kind": kind.as_str(), "code": code, "message": message, "hint": hint}})
+                .to_string();
         }
         let hint = self.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
         format!("error: {}{hint}", self.message)
@@ -138,8 +139,12 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match &error {
             ClientError::Database(cause) => Self::caused(Kind::Storage, &error).hint(storage_hint(cause)),
-            ClientError::NotJoined => Self::caused(Kind::Usage, &error).hint("begin with `mifeng join LINE --handle NAME`"),
-            ClientError::AlreadyJoined => Self::caused(Kind::Usage, &error).hint("choose another --profile for another person"),
+            ClientError::NotJoined => {
+                Self::caused(Kind::Usage, &error).hint("begin with `mifeng join LINE --handle NAME`")
+            }
+            ClientError::AlreadyJoined => {
+                Self::caused(Kind::Usage, &error).hint("choose another --profile for another person")
+            }
             error if error.is_usage() => Self::caused(Kind::Usage, error),
             error => Self::caused(Kind::Internal, error),
         }
@@ -155,7 +160,9 @@ impl From<DatabaseError> for Failure {
 const fn storage_hint(error: &DatabaseError) -> &'static str {
     match error {
         DatabaseError::WrongKey => "is device.key the one that belongs to device.db?",
-        DatabaseError::Damaged => "move the profile away and join again with a new device; the server still has what is undelivered",
+        DatabaseError::Damaged => {
+            "move the profile away and join again with a new device; the server still has what is undelivered"
+        }
         DatabaseError::TooNew { .. } => "use the newer program that wrote it",
         DatabaseError::Busy => "another mifeng is running on this profile; end it first",
         DatabaseError::Full => "free some space; nothing was lost",
@@ -167,9 +174,8 @@ impl From<ShellError> for Failure {
     fn from(error: ShellError) -> Self {
         match error {
             ShellError::Client(error) => error.into(),
-            error @ ShellError::TimedOut(_) => {
-                Self::caused(Kind::Offline, &error).hint("what you sent waits on this device and goes out with the next command")
-            }
+            error @ ShellError::TimedOut(_) => Self::caused(Kind::Offline, &error)
+                .hint("what you sent waits on this device and goes out with the next command"),
         }
     }
 }

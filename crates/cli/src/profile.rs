@@ -36,7 +36,8 @@ impl Profile {
     /// Opens the profile in this directory, or makes an empty one.
     pub(crate) fn open(directory: &Path) -> Result<Self, Failure> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(directory.join("lock"))?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(directory.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { directory: directory.into(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(Failure::new(Kind::Storage, "another mifeng is using this profile")
@@ -48,7 +49,8 @@ impl Profile {
     /// Remembers the server of an invite.
     pub(crate) fn remember(&self, link: &InviteLink) -> Result<(), Failure> {
         let authority_sha256 = link.ca.iter().map(|byte| format!("{byte:02x}")).collect();
-        let address = Address { host: link.host.clone(), port: link.port, tenant: link.tenant.clone(), authority_sha256 };
+        let address =
+            Address { host: link.host.clone(), port: link.port, tenant: link.tenant.clone(), authority_sha256 };
         let text = serde_json::to_string_pretty(&address).map_err(io::Error::from)?;
         write_private(&self.directory.join("server.json"), text.as_bytes())?;
         Ok(())

@@ -12,9 +12,9 @@ pub(crate) fn read(
     question: Option<&str>,
 ) -> Result<Option<Zeroizing<String>>, Failure> {
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
-            Failure::usage(format!("cannot read {}: {error}", path.display()))
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map(Zeroizing::new)
+            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
         return Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())));
     }
     if let Ok(value) = std::env::var(variable) {

@@ -1,5 +1,7 @@
 //! `mifeng prove` with the real programs, and with a server that hides something: a proof that cannot fail is none.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

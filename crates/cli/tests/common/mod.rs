@@ -1,6 +1,7 @@
 //! The real programs over real sockets: `mifengd` and `mifeng` as people run them.
 
-#![allow(dead_code, reason = "every test file uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "every test file uses its own part of this")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
 use serde_json::Value;
 use std::io::Read;
@@ -78,6 +79,12 @@ impl Server {
             let status = child.wait().unwrap();
             assert!(!status.success(), "the fault fired: {status}");
         }
+    }
+
+    /// Sends a signal to the server's process.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
     pub fn invite(&self, expires: &str) -> String {
