@@ -253,7 +253,7 @@ mod tests {
 
     fn add(users: &[UserId]) -> Wish {
         let package = |user: &UserId| ClaimedKeyPackage { device: leaf(*user).device, bytes: user.as_bytes().to_vec() };
-        let claim = |user| Claim { user: *user, key: [0; 16], packages: Some(vec![package(user)]) };
+        let claim = |user: &UserId| Claim { user: *user, key: [0; 16], packages: Some(vec![package(user)]) };
         Wish::Add { claims: users.iter().map(claim).collect(), announce: true }
     }
 
