@@ -17,7 +17,7 @@ use wire::EntryKind;
 fn a_proposal_to_leave_survives_a_restart_and_is_carried_out() {
     on_both(|suite| {
         let world = World::new(suite);
-        let [alice, bob, carol] = [world.phone(1, 1), world.phone(2, 2), world.phone(3, 3)];
+        let [alice, bob, carol] = [world.phone(b'a', 1), world.phone(b'b', 1), world.phone(b'c', 1)];
         let created = world.create(&alice, &group());
         let mut tree = PublicTree::create(&created.group_info, &created.tree, &world.vouch()).unwrap();
         let first = tree.snapshot().unwrap();
@@ -56,7 +56,7 @@ fn a_proposal_to_leave_survives_a_restart_and_is_carried_out() {
 fn a2_only_a_members_own_leaving_is_a_proposal() {
     on_both(|suite| {
         let world = World::new(suite);
-        let [alice, bob] = [world.phone(1, 1), world.phone(2, 2)];
+        let [alice, bob] = [world.phone(b'a', 1), world.phone(b'b', 1)];
         let created = world.create(&alice, &group());
         let tree = PublicTree::create(&created.group_info, &created.tree, &world.vouch()).unwrap();
         let added = world.add(&alice, &[&bob]).unwrap();
