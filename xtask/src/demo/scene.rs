@@ -13,6 +13,7 @@ pub(super) enum Actor {
     Operator,
     Alice,
     Bob,
+    Carol,
     Anyone,
 }
 
@@ -23,6 +24,7 @@ impl Actor {
             Self::Operator => "operator",
             Self::Alice => "alice   ",
             Self::Bob => "bob     ",
+            Self::Carol => "carol   ",
             Self::Anyone => "anyone  ",
         }
     }
@@ -32,6 +34,7 @@ impl Actor {
             Self::Operator => "33",
             Self::Alice => "32",
             Self::Bob => "36",
+            Self::Carol => "34",
             Self::Anyone => "35",
         }
     }

@@ -124,7 +124,9 @@ pub(super) fn show_what_it_sees(scene: &Scene) -> Result<()> {
             "The conversation: order, time, device and size class are visible; words are not.",
             "select seq, case kind when 0 then 'message' when 1 then 'commit' else 'proposal' end as kind, epoch, \
              time(recorded_at / 1000, 'unixepoch') as at, substr(hex(sender), 1, 8) as device, \
-             length(payload) || ' bytes' as size from log_entries order by seq limit 8",
+             length(payload) || ' bytes' as size from log_entries \
+             where conversation = (select conversation from conversations order by head_seq desc limit 1) \
+             order by seq limit 8",
         ),
     ] {
         remark(what);
@@ -135,9 +137,10 @@ pub(super) fn show_what_it_sees(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// The server's bytes of each entry of the log: place, size, beginning in hexadecimal.
+/// The server's bytes of each entry of the longest log, which is that of the two who talked first: place, size, beginning in hexadecimal.
 pub(super) fn sealed_entries(scene: &Scene) -> Result<BTreeMap<u64, (usize, String)>> {
-    let query = "select seq, length(payload), substr(hex(payload), 1, 56) from log_entries";
+    let query = "select seq, length(payload), substr(hex(payload), 1, 56) from log_entries \
+                 where conversation = (select conversation from conversations order by head_seq desc limit 1)";
     let mut command = Command::new("sqlite3");
     let text = scene.must(command.arg("-readonly").arg(scene.path(DATABASE)).arg(query))?;
     let entry = |line: &str| -> Option<(u64, (usize, String))> {
