@@ -94,7 +94,7 @@ fn authority(plane: Plane, names: &[String], now: UnixMillis) -> CertificatePara
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     // Who trusts this authority trusts it for these names only.
     params.name_constraints = Some(NameConstraints {
-        permitted_subtrees: names.iter().map(subtree).collect(),
+        permitted_subtrees: names.iter().map(|name| subtree(name)).collect(),
         excluded_subtrees: Vec::new(),
     });
     params
@@ -116,11 +116,11 @@ fn leaf(
     Ok(params)
 }
 
-fn subtree(name: &String) -> GeneralSubtree {
+fn subtree(name: &str) -> GeneralSubtree {
     match name.parse() {
         Ok(IpAddr::V4(address)) => GeneralSubtree::IpAddress(CidrSubnet::V4(address.octets(), [0xff; 4])),
         Ok(IpAddr::V6(address)) => GeneralSubtree::IpAddress(CidrSubnet::V6(address.octets(), [0xff; 16])),
-        Err(_) => GeneralSubtree::DnsName(name.clone()),
+        Err(_) => GeneralSubtree::DnsName(name.to_owned()),
     }
 }
 
