@@ -22,7 +22,9 @@ fn a_proposal_to_leave_survives_a_restart_and_is_carried_out() {
         let mut tree = PublicTree::create(&created.group_info, &created.tree, &world.vouch()).unwrap();
         let first = tree.snapshot().unwrap();
         let added = world.add(&alice, &[&bob, &carol]).unwrap();
-        [&bob, &carol].map(|phone| phone.join(&world, &added).unwrap());
+        for phone in [&bob, &carol] {
+            phone.join(&world, &added).unwrap();
+        }
         let check = |tree: &PublicTree, recorded: &Recorded| {
             let Recorded { pending, .. } = recorded;
             tree.check(&pending.commit, &pending.group_info, pending.welcome.as_deref(), &world.vouch())
