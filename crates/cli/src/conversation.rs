@@ -38,6 +38,14 @@ pub(crate) async fn catch_up(shell: &mut Shell, context: &Context) -> Result<(),
     refused.map_or(Ok(()), |refusal: Refusal| Err(refusal.into()))
 }
 
+/// Catches up, unless there is no server to be reached: what is here is still worth showing. Whether there was one.
+pub(crate) async fn catch_up_if_possible(shell: &mut Shell, context: &Context) -> Result<bool, Failure> {
+    match catch_up(shell, context).await {
+        Err(failure) if failure.kind == Kind::Offline => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
 /// Waits until the outbox is empty.
 pub(crate) async fn settle(shell: &mut Shell, context: &Context) -> Result<(), Failure> {
     let settled = |client: &mut Client, _| Ok(if client.unsent()? == 0 { Next::Done(()) } else { Next::Wait });

@@ -1,6 +1,6 @@
 use crate::context::Context;
-use crate::conversation::catch_up;
-use crate::failure::{Failure, Kind};
+use crate::conversation::catch_up_if_possible;
+use crate::failure::Failure;
 use crate::line;
 use crate::output::for_terminal;
 use client::{ConversationState, ConversationView};
@@ -21,11 +21,7 @@ impl Args {
         let mut shell = context.shell(&profile)?;
         shell.client().status()?;
         if !self.offline {
-            // Without a server, what is here is still worth showing.
-            match catch_up(&mut shell, context).await {
-                Err(failure) if failure.kind == Kind::Offline => {}
-                other => other?,
-            }
+            catch_up_if_possible(&mut shell, context).await?;
         }
         for view in shell.client().conversations()? {
             let last = view.last.as_ref().map(|last| line::text(shell.client(), last)).transpose()?;

@@ -1,6 +1,6 @@
 use crate::context::Context;
 use crate::conversation::{self, CHAT_HELP};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::membership::member;
 use crate::output::for_terminal;
 use runtime::now;
@@ -21,10 +21,7 @@ impl Args {
         let mut shell = context.shell(&profile)?;
         shell.client().status()?;
         if !self.offline {
-            match conversation::catch_up(&mut shell, context).await {
-                Err(failure) if failure.kind == Kind::Offline => {}
-                other => other?,
-            }
+            conversation::catch_up_if_possible(&mut shell, context).await?;
         }
         let id = conversation::find(shell.client(), &self.chat)?;
         for view in shell.client().members(id, now())? {

@@ -27,11 +27,8 @@ impl Args {
         let profile = context.profile()?;
         let mut shell = context.shell(&profile)?;
         shell.client().status()?;
-        if !self.offline {
-            match conversation::catch_up(&mut shell, context).await {
-                Err(failure) if failure.kind == Kind::Offline => eprintln!("offline: this is what this device has"),
-                other => other?,
-            }
+        if !self.offline && !conversation::catch_up_if_possible(&mut shell, context).await? {
+            eprintln!("offline: this is what this device has");
         }
         self.show_last(shell.client(), context)?;
         if self.follow {
