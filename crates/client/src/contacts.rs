@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use trust::{ChainError, DeviceChain, DevicePublicKey, DeviceState, LeafIdentity};
 use wire::request::{Chain, FetchChain, FindUser, FoundUser, SignedEntry};
+use wire::sabotage::{Defence, stands};
 use wire::{Refusal, UnixMillis, UserId};
 
 pub(crate) type Chains = RefCell<HashMap<UserId, Arc<DeviceChain>>>;
@@ -90,7 +91,8 @@ impl Turn<'_> {
         let known = contact::chain(self.db, user)?;
         // A handle that was another person's would let the server put one in the other's place.
         let handle_moved = contact::find_by_handle(self.db, handle)?.is_some_and(|contact| contact.user != user);
-        let continues = entries.starts_with(&known) && !handle_moved;
+        let continues = (entries.starts_with(&known) || !stands(Defence::ChainPinned))
+            && (!handle_moved || !stands(Defence::HandlePinned));
         let checked = DeviceChain::verify(account.tenant, user, entries, None)
             .and_then(|chain| if continues { Ok(chain) } else { Err(ChainError::RolledBack) });
         match checked {

@@ -12,6 +12,7 @@ use e2ee::{Committed, Opened};
 use trust::{Aad, EntryHash};
 use wire::event::Recorded;
 use wire::request::{Cursor, Fetched};
+use wire::sabotage::{Defence, stands};
 use wire::{ConversationId, Entry, EntryKind, Refusal};
 
 /// A failed message is worth a rejoin only so often: whoever sends rubbish does not decide how busy a device is.
@@ -31,7 +32,8 @@ impl Turn<'_> {
         let (id, entry) = (recorded.conversation, &recorded.entry);
         self.notice_head(Cursor { conversation: id, generation: recorded.generation, seq: entry.seq });
         let Some(mut row) = conversation::find(self.db, id)? else { return Ok(()) };
-        let follows = entry.seq == row.cursor + 1 && recorded.generation == row.generation;
+        let in_order = entry.seq == row.cursor + 1 || !stands(Defence::LogOrder);
+        let follows = in_order && recorded.generation == row.generation;
         // A fetch on its way brings this entry too: processing it twice is harmless, out of order it is not.
         if follows && is_followed(&row) && !self.memory.waiting.contains(&id) {
             self.process(&mut row, entry)?;
@@ -115,6 +117,7 @@ impl Turn<'_> {
             }
             _ if message::find(self.db, row.id, entry.message_id)?
                 .is_some_and(|message| message.seq == Some(entry.seq)) => {}
+            _ if !stands(Defence::CopyNoticed) => {}
             _ => self.lost(row, entry, "this device has not sent it: its state was copied or restored", true)?,
         }
         Ok(Step::Done)
@@ -200,7 +203,7 @@ impl Turn<'_> {
             seq => conversation::hash_at(self.db, row, seq)?,
         };
         let differs = known.is_some_and(|known| known.0 != aad.seen_hash) || aad.seen_seq > row.cursor;
-        if differs && !row.forked {
+        if differs && !row.forked && stands(Defence::SeenHash) {
             row.forked = true;
             self.tell(Event::Forked(row.id));
         }

@@ -10,6 +10,7 @@ use e2ee::{Group, Invitation};
 use rusqlite::Connection;
 use trust::{EntryHash, Kind};
 use wire::request::{AcceptWelcome, FetchTree, FetchWelcomes, PendingWelcome, Tree, Welcomes};
+use wire::sabotage::{Defence, stands};
 use wire::{MessageId, Refusal, UserId};
 
 impl Turn<'_> {
@@ -153,7 +154,8 @@ fn is_shadow(db: &Connection, group: &Group, own: UserId) -> Result<bool, e2ee::
     let Some(peer) = peer(group, own) else { return Ok(false) };
     let other = conversation::find_direct(db, peer).map_err(|error| e2ee::StorageFailure::Read(Box::new(error)))?;
     let in_use = |row: &ConversationRow| matches!(row.state, ConversationState::Active | ConversationState::Repairing);
-    Ok(other.is_some_and(|row| in_use(&row) && row.id != group.policy().conversation))
+    let shadow = other.is_some_and(|row| in_use(&row) && row.id != group.policy().conversation);
+    Ok(shadow && stands(Defence::ShadowConversation))
 }
 
 fn peer(group: &Group, own: UserId) -> Option<UserId> {

@@ -6,6 +6,7 @@ use std::fmt;
 use trust::chain::{self, Action, ChainEntry};
 use trust::{AccountPublicKey, DeviceChain, DevicePublicKey, Label, signature_input};
 use wire::request::SignedEntry;
+use wire::sabotage::{Defence, stands};
 use wire::{DeviceId, TenantId, UserId};
 use zeroize::Zeroizing;
 
@@ -94,7 +95,7 @@ impl DeviceKey {
         let (length, rest) = sign_content.split_first().ok_or(NotMls)?;
         let is_mls =
             *length < 64 && rest.len() >= usize::from(*length) && rest.starts_with(b"MLS 1.0 ") && *length >= 8;
-        if is_mls { Ok(self.0.sign(sign_content).to_bytes()) } else { Err(NotMls) }
+        if is_mls || !stands(Defence::MlsDoor) { Ok(self.0.sign(sign_content).to_bytes()) } else { Err(NotMls) }
     }
 
     fn sign(&self, label: Label, content: &[u8]) -> [u8; 64] {

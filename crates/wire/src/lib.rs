@@ -12,6 +12,7 @@ pub mod invite_link;
 pub mod limits;
 pub mod op;
 pub mod request;
+pub mod sabotage;
 
 pub use entry::{Entry, EntryKind};
 pub use error::{ErrorCode, Fault, Refusal};

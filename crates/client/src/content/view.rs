@@ -4,6 +4,7 @@ use super::{Body, Content};
 use crate::database::{MessageRow, MessageState};
 use crate::group::Notice;
 use std::collections::BTreeMap;
+use wire::sabotage::{Defence, stands};
 use wire::{DeviceId, MessageId, UnixMillis, UserId};
 
 /// A line of a conversation.
@@ -73,8 +74,8 @@ pub fn fold(line: &MessageRow, changes: &[MessageRow]) -> MessageView {
             continue;
         };
         match body {
-            Body::Edit { text, .. } if Some(author) == line.author => view.edit(text),
-            Body::Delete { .. } if Some(author) == line.author => view.delete(),
+            Body::Edit { text, .. } if may_change(author, line) => view.edit(text),
+            Body::Delete { .. } if may_change(author, line) => view.delete(),
             Body::Reaction(reaction) => {
                 reactions.insert((reaction.symbol, author), !reaction.removed);
             }
@@ -85,6 +86,10 @@ pub fn fold(line: &MessageRow, changes: &[MessageRow]) -> MessageView {
         view.react(reactions);
     }
     view
+}
+
+fn may_change(author: UserId, line: &MessageRow) -> bool {
+    Some(author) == line.author || !stands(Defence::AuthorOfChange)
 }
 
 impl MessageView {
