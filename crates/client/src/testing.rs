@@ -47,6 +47,7 @@ pub(crate) fn alice() -> (TempDir, Client) {
         device_key: DeviceKey::generate(&mut entropy),
         join_finish: None,
         suite: 1,
+        authority: None,
     };
     let transaction = database.begin().unwrap();
     account::save(&transaction, &account).unwrap();
