@@ -8,6 +8,7 @@ use crate::database::meta;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{Error, Event};
+use std::collections::BTreeSet;
 use trust::{Action, DeviceState};
 use wire::request::{ChainChanges, FetchChainChanges, RevokeDevice};
 use wire::{DeviceId, ErrorCode, Refusal, UnixMillis};
@@ -125,7 +126,15 @@ impl Turn<'_> {
         }
         self.memory.chain_mark = Some(changes.mark);
         self.memory.ask_for_changes = changes.more;
+        if !changes.more {
+            self.memory.behind_on = Some(self.memory.wanted.clone());
+        }
         self.keep_chain_mark()
+    }
+
+    /// The server does not say: what can be done without is done.
+    pub(crate) fn changes_refused(&mut self) {
+        self.memory.behind_on = Some(BTreeSet::new());
     }
 
     pub(crate) fn keep_chain_mark(&mut self) -> Result<(), Error> {

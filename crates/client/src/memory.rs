@@ -54,6 +54,9 @@ pub(crate) struct Memory {
     pub(crate) asked_for_joinable_again: bool,
     /// Whose chains have grown is to be asked for.
     pub(crate) ask_for_changes: bool,
+    /// Users whose chains have grown while this device was away, and which have not come yet. `None`: not known yet. Until
+    /// then nothing is sent: it could be sealed to a device that is gone.
+    pub(crate) behind_on: Option<BTreeSet<UserId>>,
     /// When the chains that are wanted have been fetched, all changes up to here are known.
     pub(crate) chain_mark: Option<u64>,
     pub(crate) welcomes: VecDeque<PendingWelcome>,
@@ -86,6 +89,7 @@ impl Memory {
             ask_for_joinable: false,
             asked_for_joinable_again: false,
             ask_for_changes: false,
+            behind_on: None,
             chain_mark: None,
             welcomes: VecDeque::new(),
             held: None,
@@ -109,6 +113,7 @@ impl Memory {
         self.ask_for_joinable = false;
         self.asked_for_joinable_again = false;
         self.ask_for_changes = false;
+        self.behind_on = None;
         self.chain_mark = None;
         self.opening = None;
         self.welcomes.clear();

@@ -6,6 +6,7 @@ use crate::database::conversation::ConversationRow;
 use crate::session::{Phase, Work};
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
+use std::collections::BTreeSet;
 use wire::request::{Acknowledge, Cursor, Fetch};
 use wire::{ConversationId, limits};
 
@@ -23,8 +24,10 @@ impl Turn<'_> {
         self.fetch_welcomes();
         self.ask_for_changes()?;
         self.ask_for_joinable();
-        for id in std::mem::take(&mut self.memory.attention) {
-            self.attend(id)?;
+        if self.memory.behind_on.as_ref().is_some_and(BTreeSet::is_empty) {
+            for id in std::mem::take(&mut self.memory.attention) {
+                self.attend(id)?;
+            }
         }
         self.fetch_chains()?;
         self.revoke_wanted()?;

@@ -121,6 +121,7 @@ pub(crate) fn reconnect(client: &mut Client, now: u64) {
 fn go_live(turn: &mut Turn<'_>) {
     turn.memory.session.phase = Phase::Live;
     turn.memory.held = Some(KeyPackagesHeld { one_time: 50, last_resort_used: false });
+    turn.memory.behind_on = Some(std::collections::BTreeSet::new());
     turn.memory.attention.insert(CONVERSATION);
 }
 

@@ -116,7 +116,11 @@ impl Turn<'_> {
             Work::Stay(id) => self.stay_refused(id, refusal),
             // The server offers the Welcome again; it is declined again.
             Work::Decline(_) | Work::Renew(_) | Work::Sweep(_) => Ok(()),
-            Work::ChainChanges | Work::Joinable => Ok(()),
+            Work::ChainChanges => {
+                self.changes_refused();
+                Ok(())
+            }
+            Work::Joinable => Ok(()),
             work @ (Work::Publish(_) | Work::FetchWelcomes | Work::Fetch(_) | Work::Acknowledge(_)) => {
                 self.later(work, refusal);
                 Ok(())
