@@ -67,7 +67,9 @@ impl Turn<'_> {
     }
 
     pub(crate) fn chain_refused(&mut self, user: UserId, refusal: &Refusal) -> Result<(), Error> {
-        self.memory.behind_on.iter_mut().for_each(|users| drop(users.remove(&user)));
+        self.memory.behind_on.iter_mut().for_each(|users| {
+            users.remove(&user);
+        });
         if is_transient(refusal) {
             self.later(Work::FetchChain(user), refusal);
             return Ok(());
@@ -78,7 +80,9 @@ impl Turn<'_> {
     fn chain_is_fresh(&mut self, user: UserId) -> Result<(), Error> {
         self.memory.fresh.insert(user);
         self.memory.wanted.remove(&user);
-        self.memory.behind_on.iter_mut().for_each(|users| drop(users.remove(&user)));
+        self.memory.behind_on.iter_mut().for_each(|users| {
+            users.remove(&user);
+        });
         self.keep_chain_mark()?;
         let waiting = std::mem::take(&mut self.memory.waiting);
         self.memory.attention.extend(waiting);

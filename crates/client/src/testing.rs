@@ -16,7 +16,7 @@ use wire::{ConversationId, DeviceId, Operation, TenantId, UserId};
 
 /// Bytes that count up: never for keys outside of tests.
 #[derive(Default)]
-pub(crate) struct Counter(u64);
+pub(crate) struct Counter(pub(crate) u64);
 
 impl Entropy for Counter {
     fn fill(&mut self, bytes: &mut [u8]) {
@@ -57,7 +57,7 @@ pub(crate) fn alice() -> (TempDir, Client) {
 
 /// A person's keys and chain.
 pub(crate) struct Chain {
-    account: AccountKey,
+    pub(crate) account: AccountKey,
     pub(crate) entries: Vec<SignedEntry>,
     user: UserId,
     entropy: Counter,

@@ -15,8 +15,8 @@ pub(crate) enum Step {
         place: u32,
         /// What it does.
         action: Action,
-        /// The chain with it.
-        chain: DeviceChain,
+        /// Whether any device speaks for the user after it.
+        leaves_a_device: bool,
     },
     /// It is part of it already: the answer was lost, the act was not.
     Repeat,
@@ -49,7 +49,8 @@ pub(crate) async fn step(tenant: &Tenant, user: UserId, entry: &SignedEntry) -> 
     }
     let mut chain = verified(tenant, user, entries).await?;
     chain.append(entry, None).map_err(|_| ErrorCode::InvalidSignature)?;
-    Ok(Step::Next { place: claimed.index, action: claimed.action, chain })
+    let leaves_a_device = chain.devices().any(|(_, device)| device.state == DeviceState::Active);
+    Ok(Step::Next { place: claimed.index, action: claimed.action, leaves_a_device })
 }
 
 /// Appends an entry that was found to be the next, by a device that still speaks for its user.

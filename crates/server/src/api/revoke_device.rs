@@ -15,12 +15,12 @@ use wire::{
 };
 
 pub(crate) async fn handle(node: &Node, session: &Session, revoke: RevokeDevice) -> Result<Done, Failure> {
-    let (place, action, chain) = match devices::step(&session.tenant, session.user, &revoke.entry).await? {
+    let (place, action, leaves_a_device) = match devices::step(&session.tenant, session.user, &revoke.entry).await? {
         Step::Repeat => return Ok(Done {}),
-        Step::Next { place, action, chain } => (place, action, chain),
+        Step::Next { place, action, leaves_a_device } => (place, action, leaves_a_device),
     };
     let Action::Revoke { device } = action else { return Err(ErrorCode::Forbidden.into()) };
-    if chain.devices().all(|(_, device)| device.state != DeviceState::Active) {
+    if !leaves_a_device {
         let detail = "it is the only device: nobody could get in again";
         return Err(Refusal::with_detail(ErrorCode::Forbidden, detail).into());
     }
