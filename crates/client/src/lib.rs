@@ -5,7 +5,7 @@
 //! the server when there is a connection.
 //!
 //! # Order of calls
-//! 1. [`Client::open`], then for a new profile [`Client::join`].
+//! 1. [`Client::open`], then for a new profile [`Client::join`] or [`Client::link`].
 //! 2. While [`Client::wants_connection`]: connect, then [`Client::handle_connected`]; every frame goes to
 //!    [`Client::handle_frame`]; the end of the connection to [`Client::handle_disconnected`], always before the next one.
 //!    When it no longer wants the connection, close it.
@@ -23,11 +23,14 @@ mod compose;
 mod contacts;
 pub mod content;
 mod database;
+mod devices;
+mod enter;
 mod error;
 mod event;
 mod group;
 mod incoming;
 mod key_packages;
+mod link;
 mod login;
 mod memory;
 mod outgoing;
@@ -38,6 +41,7 @@ mod renew;
 mod repair;
 mod session;
 mod start;
+mod sweep;
 mod turn;
 mod welcome;
 
@@ -46,10 +50,12 @@ mod testing;
 
 pub use client::Client;
 pub use database::{ConversationState, Database, DatabaseError, MessageRow, MessageState};
+pub use devices::DeviceView;
 pub use e2ee::Suite;
 pub use error::Error;
 pub use event::Event;
 pub use group::{MemberView, Notice, Obstacle};
+pub use link::LinkCode;
 pub use query::{AccountView, ContactView, ConversationView, Status};
-pub use trust::ChainError;
+pub use trust::{ChainError, DeviceState};
 pub use vault::{DatabaseKey, Entropy, UnsealError};

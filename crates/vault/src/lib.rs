@@ -7,9 +7,10 @@ mod database_key;
 mod entropy;
 mod franking;
 mod keys;
+pub mod link;
 pub mod password;
 
 pub use database_key::{DatabaseKey, UnsealError};
 pub use entropy::Entropy;
 pub use franking::FrankingKey;
-pub use keys::{AccountKey, DeviceKey, NotMls};
+pub use keys::{AccountKey, DeviceKey, NotMls, OfferedEntry};

@@ -5,10 +5,12 @@ mod admin;
 mod chats;
 mod completions;
 mod contacts;
+mod devices;
 mod edit;
 mod group;
 mod join;
 mod leave;
+mod link;
 mod members;
 mod open;
 mod react;
@@ -29,6 +31,7 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Join(join::Args),
+    Link(link::Args),
     Status(status::Args),
     Chats(chats::Args),
     Open(open::Args),
@@ -48,6 +51,7 @@ pub(crate) enum Command {
     Search(search::Args),
     Contacts(contacts::Args),
     Whois(whois::Args),
+    Devices(devices::Args),
     Prove(prove::Args),
     Completions(completions::Args),
 }
@@ -57,6 +61,7 @@ impl Command {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Join(args) => args.run(context).await,
+            Self::Link(args) => args.run(context).await,
             Self::Status(args) => args.run(context).await,
             Self::Chats(args) => args.run(context).await,
             Self::Open(args) => args.run(context).await,
@@ -76,6 +81,7 @@ impl Command {
             Self::Search(args) => args.run(context).await,
             Self::Contacts(args) => args.run(context),
             Self::Whois(args) => args.run(context).await,
+            Self::Devices(args) => args.run(context).await,
             Self::Prove(args) => args.run(context).await,
             Self::Completions(args) => args.run(),
         }

@@ -4,8 +4,11 @@
 pub(crate) mod account;
 pub(crate) mod contact;
 pub(crate) mod conversation;
+pub(crate) mod device;
 pub(crate) mod key_package;
+pub(crate) mod link;
 pub(crate) mod message;
+pub(crate) mod meta;
 pub(crate) mod mls;
 pub(crate) mod outbox;
 pub(crate) mod search;
@@ -64,7 +67,7 @@ pub(crate) fn damaged() -> rusqlite::Error {
 }
 
 /// Numbered migrations; the file's `user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_devices.sql")];
 
 /// The device's database, open.
 pub struct Database {

@@ -21,6 +21,8 @@ pub(crate) enum OutboxKind {
     Wish = 5,
     /// A proposal to leave.
     Propose = 6,
+    /// A commit that removes devices which no longer speak for anybody. Before the messages: none is sealed to them.
+    Expel = 7,
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +56,9 @@ pub(crate) fn insert(
 
 /// The row of a conversation whose turn it is.
 pub(crate) fn first(db: &Connection, conversation: ConversationId) -> Result<Option<OutboxRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE conversation = ? ORDER BY min(kind, 4), id LIMIT 1");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM outbox WHERE conversation = ? ORDER BY CASE kind WHEN 7 THEN 3 ELSE min(kind, 4) END, id LIMIT 1"
+    );
     db.prepare_cached(&sql)?.query_row([conversation.as_bytes()], read).optional()
 }
 
@@ -115,12 +119,12 @@ pub(crate) fn move_messages(db: &Connection, from: ConversationId, to: Conversat
 }
 
 fn read(row: &Row<'_>) -> Result<OutboxRow> {
-    use OutboxKind::{Accept, Add, Create, Message, Propose, Rejoin, Wish};
+    use OutboxKind::{Accept, Add, Create, Expel, Message, Propose, Rejoin, Wish};
     let kind: i64 = row.get(2)?;
     Ok(OutboxRow {
         id: row.get(0)?,
         conversation: ConversationId::from_bytes(row.get(1)?),
-        kind: [Accept, Create, Add, Rejoin, Message, Wish, Propose]
+        kind: [Accept, Create, Add, Rejoin, Message, Wish, Propose, Expel]
             .into_iter()
             .find(|k| *k as i64 == kind)
             .ok_or_else(damaged)?,

@@ -117,20 +117,29 @@ impl Turn<'_> {
                 self.enqueue(row.id, &Content::new(body, self.now))?;
             }
         }
-        self.tell(Event::GroupChanged { conversation: row.id, change: unsent.message_id });
+        self.tell_outcome(row.id, unsent, None);
         Ok(())
+    }
+
+    /// What a person has wished for has an outcome that they are told; what the device does by itself has not.
+    fn tell_outcome(&mut self, conversation: ConversationId, unsent: &OutboxRow, failure: Option<&str>) {
+        let change = unsent.message_id;
+        match failure {
+            _ if unsent.kind == OutboxKind::Expel => {}
+            None => self.tell(Event::GroupChanged { conversation, change }),
+            Some(reason) => self.tell(Event::GroupUnchanged { conversation, change, reason: reason.into() }),
+        }
     }
 
     /// The server refuses a wish for good, or it has become impossible.
     pub(crate) fn give_up(&mut self, row: ConversationRow, unsent: &OutboxRow, reason: &str) -> Result<(), Error> {
-        let (conversation, change) = (row.id, unsent.message_id);
         self.change(&row, |group, device, _| group.discard_pending(device))??;
-        self.tell(Event::GroupUnchanged { conversation, change, reason: reason.into() });
+        self.tell_outcome(row.id, unsent, Some(reason));
         self.settle_wish(row, unsent)
     }
 
     fn fulfil(&mut self, row: ConversationRow, unsent: &OutboxRow) -> Result<(), Error> {
-        self.tell(Event::GroupChanged { conversation: row.id, change: unsent.message_id });
+        self.tell_outcome(row.id, unsent, None);
         self.settle_wish(row, unsent)
     }
 

@@ -18,7 +18,8 @@ use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
 use trust::{GroupPolicy, Kind};
 use wire::{ConversationId, DeviceId, MessageId, UnixMillis, UserId};
-use wish::{Claim, Situation, Wish};
+pub(crate) use wish::Wish;
+use wish::{Claim, Situation};
 
 /// The longest name of a conversation, in characters.
 const NAME_MAX_CHARS: usize = 100;

@@ -4,8 +4,8 @@
 use e2ee::Proposed;
 use minicbor::{Decode, Encode};
 use trust::{GroupPolicy, LeafIdentity, WhoMayAdd};
-use wire::UserId;
 use wire::request::ClaimedKeyPackage;
+use wire::{DeviceId, UserId};
 
 /// A wish, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -40,6 +40,13 @@ pub(crate) enum Wish {
     /// Leave.
     #[n(3)]
     Leave,
+    /// Remove devices that do not speak for anybody any more. Every member may.
+    #[n(4)]
+    Expel {
+        /// Which.
+        #[n(0)]
+        devices: Vec<DeviceId>,
+    },
 }
 
 /// Key packages of one person.
@@ -124,6 +131,7 @@ impl Wish {
             Self::Remove { users } => now.remove(users),
             Self::Admin { user, admin } => now.set_admin(*user, *admin),
             Self::Leave => now.leave(),
+            Self::Expel { devices } => Ok(now.expel(devices)),
         }
     }
 }
@@ -155,6 +163,19 @@ impl Situation {
         }
         let policy = self.policy_with(|_| {}, users);
         Ok(Plan::Commit(Proposed { remove, policy, ..Proposed::default() }))
+    }
+
+    /// An admin whose last leaf goes is no admin any more, as far as this member may say so.
+    fn expel(&self, devices: &[DeviceId]) -> Plan {
+        let (remove, stay): (Vec<_>, Vec<_>) =
+            self.members.iter().copied().partition(|leaf| devices.contains(&leaf.device));
+        if remove.is_empty() {
+            return Plan::Done;
+        }
+        let leaving: Vec<UserId> =
+            remove.iter().map(|leaf| leaf.user).filter(|user| stay.iter().all(|leaf| leaf.user != *user)).collect();
+        let policy = self.policy_with(|_| {}, &leaving);
+        Plan::Commit(Proposed { remove, policy, ..Proposed::default() })
     }
 
     fn set_admin(&self, user: UserId, admin: bool) -> Result<Plan, Obstacle> {
@@ -308,6 +329,21 @@ mod tests {
     }
 
     #[test]
+    fn b10_every_member_expels_a_device_that_is_gone_and_an_admin_who_is_gone_is_none() {
+        let now = situation(ALICE, &[ALICE, BOB, CAROL], &[ALICE, BOB]);
+        let expel = Wish::Expel { devices: vec![leaf(BOB).device] };
+        let proposed = commit(expel.plan(&now));
+        assert_eq!((proposed.remove, proposed.policy.unwrap().admins), (vec![leaf(BOB)], vec![ALICE]));
+        let by_carol = commit(expel.plan(&Situation { own: CAROL, ..now }));
+        assert_eq!((by_carol.remove, by_carol.policy), (vec![leaf(BOB)], None), "she is no admin");
+        let second = LeafIdentity { device: DeviceId::from_bytes([77; 16]), ..leaf(BOB) };
+        let mut with_second = situation(ALICE, &[ALICE, BOB], &[ALICE, BOB]);
+        with_second.members.push(second);
+        assert_eq!(commit(expel.plan(&with_second)).policy, None, "Bob has another device");
+        assert!(matches!(expel.plan(&situation(ALICE, &[ALICE], &[ALICE])), Ok(Plan::Done)));
+    }
+
+    #[test]
     fn a_wish_returns_from_its_encoding() {
         let unclaimed = Claim { user: BOB, key: [4; 16], packages: None };
         for wish in [
@@ -316,6 +352,7 @@ mod tests {
             Wish::Remove { users: vec![BOB] },
             Wish::Admin { user: BOB, admin: true },
             Wish::Leave,
+            Wish::Expel { devices: vec![leaf(BOB).device] },
         ] {
             assert_eq!(wire::decode::<Wish>(&wire::encode(&wish)), Ok(wish));
         }

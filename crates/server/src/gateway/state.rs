@@ -31,7 +31,7 @@ pub(super) struct Connection {
 pub(super) enum State {
     Stranger,
     Guest(Guest),
-    Person,
+    Person(Person),
     Device(Arc<Session>),
 }
 
@@ -43,6 +43,14 @@ pub struct Guest {
     pub challenge: Option<[u8; 32]>,
     /// A login between its halves.
     pub login: Option<OpenLogin>,
+}
+
+/// A person who has proved a password, on a device that is not linked yet.
+pub struct Person {
+    /// Of which tenant.
+    pub tenant: Arc<Tenant>,
+    /// Who.
+    pub user: UserId,
 }
 
 /// A login that waits for its second half.
@@ -83,6 +91,11 @@ impl Connection {
 
     pub(super) const fn is_device(&self) -> bool {
         matches!(self.state, State::Device(_))
+    }
+
+    /// Whether anybody has proved anything.
+    pub(super) const fn is_proved(&self) -> bool {
+        matches!(self.state, State::Person(_) | State::Device(_))
     }
 
     /// Takes one frame. An error ends the connection; a refusal does not.
@@ -142,7 +155,7 @@ impl Connection {
         match self.state {
             State::Stranger => Standing::Stranger,
             State::Guest(_) => Standing::Guest,
-            State::Person => Standing::Person,
+            State::Person(_) => Standing::Person,
             State::Device(_) => Standing::Device,
         }
     }

@@ -127,6 +127,9 @@ impl Tx<'_> {
         }
         for joiner in &change.joiners {
             self.insert_member(conversation, joiner.device, joiner.user, entry.seq)?;
+            if !joiner.welcomed {
+                self.put_entrance(conversation, joiner.device, entry.seq, hash)?;
+            }
         }
         if let Some(welcome) = &change.welcome {
             let recipients = change.joiners.iter().filter(|joiner| joiner.welcomed).map(|joiner| joiner.device);

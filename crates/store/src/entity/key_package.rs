@@ -133,6 +133,15 @@ impl Tx<'_> {
         Ok(Claimed::Packages(packages))
     }
 
+    /// Deletes every package of a device that no longer speaks for its user.
+    ///
+    /// # Errors
+    /// [`Error`] of the storage.
+    pub fn withdraw_key_packages(&mut self, device: DeviceId) -> Result<usize, Error> {
+        let text = sql!("delete from key_packages where tenant = $1 and device = $2");
+        self.session.execute(text, values![self.tenant, device])
+    }
+
     /// Deletes packages whose lifetime is over, old claims, and the content of packages that were handed out long ago;
     /// their references stay, so that they cannot be published again.
     ///
