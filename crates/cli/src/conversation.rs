@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use client::content::{Content, MessageView};
+use client::content::Content;
 use client::{Client, Event};
 use runtime::{Next, Shell, now};
 use wire::{ConversationId, MessageId, Refusal, UserId};
@@ -118,8 +118,7 @@ pub(crate) fn message(client: &Client, conversation: ConversationId, text: &str)
     let unknown =
         || Failure::usage(format!("no message {text} in this conversation")).hint("`mifeng tail` shows their numbers");
     let seq: u64 = text.trim_start_matches('#').parse().map_err(|_| unknown())?;
-    let lines: Vec<MessageView> = client.lines(conversation, u32::MAX)?;
-    lines.iter().find(|line| line.seq == Some(seq)).and_then(|line| line.id).ok_or_else(unknown)
+    client.line_at(conversation, seq)?.and_then(|line| line.id).ok_or_else(unknown)
 }
 
 /// Hands a content to the outbox, and waits until the server has recorded it unless it is only to be queued. `Ok(None)`:

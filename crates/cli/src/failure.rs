@@ -80,6 +80,11 @@ impl Failure {
         Self::new(kind, message)
     }
 
+    /// Whether going on makes no sense: this device's own files, or a defect.
+    pub(crate) const fn is_fatal(&self) -> bool {
+        matches!(self.kind, Kind::Internal)
+    }
+
     /// For standard error: one line of JSON, or one or two lines for people.
     pub(crate) fn text(&self, as_json: bool) -> String {
         if as_json {

@@ -55,6 +55,8 @@ pub(crate) enum Work {
     GroupInfo(ConversationId),
     RejoinTree(ConversationId),
     Acknowledge(Vec<(ConversationId, u32, u64)>),
+    /// Typing: whatever becomes of it, it is not repeated.
+    Whisper,
     /// Never on its way: only a time to come back to a conversation.
     Renew(ConversationId),
 }

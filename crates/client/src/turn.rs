@@ -82,7 +82,7 @@ impl Turn<'_> {
             Work::GroupInfo(id) => self.fetched_group(id, Self::decoded::<request::FetchGroupInfo>(body)?),
             Work::RejoinTree(id) => self.fetched_rejoin_tree(id, &Self::decoded::<request::FetchTree>(body)?),
             Work::Acknowledge(cursors) => self.acknowledged(&cursors),
-            Work::Decline(_) | Work::Renew(_) => Ok(()),
+            Work::Decline(_) | Work::Whisper | Work::Renew(_) => Ok(()),
         }
     }
 
@@ -99,7 +99,7 @@ impl Turn<'_> {
             Work::GroupInfo(id) | Work::RejoinTree(id) => self.repair_refused(id, refusal),
             Work::WelcomeTree => self.welcome_tree_refused(refusal),
             // The server offers the Welcome again; it is declined again.
-            Work::Decline(_) | Work::Renew(_) => Ok(()),
+            Work::Decline(_) | Work::Whisper | Work::Renew(_) => Ok(()),
             work @ (Work::Publish(_) | Work::FetchWelcomes | Work::Fetch(_) | Work::Acknowledge(_)) => {
                 self.later(work, refusal);
                 Ok(())
@@ -117,8 +117,7 @@ impl Turn<'_> {
                 self.memory.wanted.insert(changed.user);
             }
             wire::Event::Draining => self.memory.session.phase = Phase::Closing,
-            // Typing and presence have no reader yet.
-            wire::Event::Whispered(_) => {}
+            wire::Event::Whispered(whispered) => self.whispered(&whispered)?,
         }
         Ok(())
     }

@@ -8,8 +8,10 @@ mod entropy;
 mod franking;
 mod keys;
 pub mod password;
+mod whisper;
 
 pub use database_key::{DatabaseKey, UnsealError};
 pub use entropy::Entropy;
 pub use franking::FrankingKey;
 pub use keys::{AccountKey, DeviceKey, NotMls};
+pub use whisper::{Signal, WhisperKey, WhisperPlace};

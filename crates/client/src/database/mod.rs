@@ -4,14 +4,19 @@
 pub(crate) mod account;
 pub(crate) mod contact;
 pub(crate) mod conversation;
+pub(crate) mod expiry;
 pub(crate) mod key_package;
 pub(crate) mod message;
 pub(crate) mod mls;
 pub(crate) mod outbox;
+pub(crate) mod page;
 pub(crate) mod search;
+pub(crate) mod setting;
+pub(crate) mod verified;
 
 pub use conversation::ConversationState;
 pub use message::{MessageRow, MessageState};
+pub use page::Place as LinePlace;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
@@ -64,7 +69,7 @@ pub(crate) fn damaged() -> rusqlite::Error {
 }
 
 /// Numbered migrations; the file's `user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_expiry.sql")];
 
 /// The device's database, open.
 pub struct Database {
@@ -116,7 +121,14 @@ impl Database {
             transaction.pragma_update(None, "user_version", number)?;
             transaction.commit()?;
         }
-        Ok(())
+        let transaction = self.begin()?;
+        search::fill_if_outdated(&transaction)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Drops the write-ahead log, where the pages of what was wiped may still stand as they were.
+    pub(crate) fn drop_old_pages(&self) -> Result<(), DatabaseError> {
+        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 }
 
