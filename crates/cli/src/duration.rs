@@ -52,7 +52,10 @@ mod tests {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!((parse_timer("off"), parse_timer("1h"), parse_timer("on")), (Some(0), Some(3_600), None));
-        assert_eq!((in_words(86_400), in_words(5_400), in_words(1)), ("1 day".into(), "90 minutes".into(), "1 second".into()));
+        assert_eq!(
+            (in_words(86_400), in_words(5_400), in_words(1)),
+            ("1 day".into(), "90 minutes".into(), "1 second".into())
+        );
         assert_eq!((short(59), short(3_600), short(200_000)), ("59s".into(), "1h".into(), "2d".into()));
     }
 }

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a27_escape_sequences_do_not_reach_the_terminal() {
+    fn c2_escape_sequences_do_not_reach_the_terminal() {
         for (hostile, shown) in [
             ("a\u{1b}[2Jb\nc\u{9b}1m", "a\u{fffd}[2Jb\nc\u{fffd}1m"),
             ("\u{1b}]0;title\u{7}", "\u{fffd}]0;title\u{fffd}"),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a27_directions_and_hidden_characters_are_shown() {
+    fn c2_directions_and_hidden_characters_are_shown() {
         assert_eq!(for_terminal("gnp.\u{202e}exe"), "gnp.\u{fffd}exe");
         assert_eq!(for_terminal("\u{2066}a\u{2069}\u{200f}\u{feff}"), "\u{fffd}a\u{fffd}\u{fffd}\u{fffd}");
         assert_eq!(in_one_line("bob\n#9 alice: forged"), "bob #9 alice: forged");

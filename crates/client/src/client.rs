@@ -180,6 +180,11 @@ impl Client {
     }
 
     #[cfg(test)]
+    pub(crate) const fn database_mut(&mut self) -> &mut Database {
+        &mut self.database
+    }
+
+    #[cfg(test)]
     pub(crate) const fn memory_mut(&mut self) -> &mut Memory {
         &mut self.memory
     }

@@ -93,7 +93,12 @@ impl Turn<'_> {
     }
 
     /// Stores a message of this device or another, makes it searchable, notes when it expires, and carries out a deletion.
-    pub(crate) fn store(&mut self, row: &ConversationRow, message: &MessageRow, content: &Content) -> Result<(), Error> {
+    pub(crate) fn store(
+        &mut self,
+        row: &ConversationRow,
+        message: &MessageRow,
+        content: &Content,
+    ) -> Result<(), Error> {
         let (own, body) = (self.account()?.user, &content.body);
         let line = body.is_line() && !row.says_already(body);
         let place = Place { kind: body.kind(), line, target: body.target() };

@@ -3,8 +3,8 @@
 use crate::Error;
 use crate::client::Client;
 use crate::content::MessageView;
-use crate::database::page::{self, Place, Placed};
 use crate::database::message;
+use crate::database::page::{self, Place, Placed};
 use wire::{ConversationId, MessageId, UnixMillis};
 
 /// A line of a page.
@@ -145,11 +145,11 @@ mod tests {
     #[test]
     fn a_page_of_a_long_conversation_is_found_by_its_index() {
         let (_folder, client) = with_lines(10);
-        let plan = "EXPLAIN QUERY PLAN SELECT id FROM message WHERE conversation = x'00' AND line = 1 AND seq IS NOT NULL
+        let plan =
+            "EXPLAIN QUERY PLAN SELECT id FROM message WHERE conversation = x'00' AND line = 1 AND seq IS NOT NULL
                     AND (generation, seq) < (1, 1) ORDER BY generation DESC, seq DESC LIMIT 30";
         let mut statement = client.reader().prepare(plan).unwrap();
-        let steps: Vec<String> =
-            statement.query_map([], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+        let steps: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
         assert!(steps.iter().all(|step| !step.contains("TEMP B-TREE") && step.contains("INDEX")), "{steps:?}");
     }
 }

@@ -1,10 +1,10 @@
 //! What a person wants of this device. Local: nobody else learns it but by what is not sent.
 
+use crate::Error;
 use crate::client::Client;
 use crate::database::conversation::ConversationRow;
 use crate::database::setting;
 use crate::turn::Turn;
-use crate::Error;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use wire::UnixMillis;

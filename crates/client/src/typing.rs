@@ -218,7 +218,9 @@ mod tests {
         let changed = Whisper { payload: [whisper.payload.clone(), vec![0]].concat(), ..whisper.clone() };
         assert_eq!(hear(&mut client, &changed, sender, NOW), []);
         let told = hear(&mut client, &whisper, sender, NOW);
-        assert!(matches!(told[..], [Event::Typing { conversation: CONVERSATION, until, .. }] if until == NOW + LASTS_MS));
+        assert!(
+            matches!(told[..], [Event::Typing { conversation: CONVERSATION, until, .. }] if until == NOW + LASTS_MS)
+        );
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Whether a person's safety number was compared, and what has changed since.
 
+use crate::Error;
 use crate::client::Client;
 use crate::contacts;
 use crate::database::contact;
 use crate::database::verified::{self, Verified};
-use crate::Error;
 use trust::AccountPublicKey;
 use wire::{UnixMillis, UserId};
 
@@ -44,8 +44,7 @@ impl Client {
                 return Ok(verified::delete(turn.db, user)?);
             }
             let account = turn.account()?;
-            let chain =
-                contacts::chain(turn.db, &turn.memory.chains, &account, user)?.ok_or(Error::UnknownContact)?;
+            let chain = contacts::chain(turn.db, &turn.memory.chains, &account, user)?.ok_or(Error::UnknownContact)?;
             let chain_len = contact::chain(turn.db, user)?.len() as u64;
             let account_key = chain.account_key().as_bytes().to_vec();
             Ok(verified::save(turn.db, user, &Verified { account_key, chain_len, at: now })?)
@@ -87,7 +86,11 @@ mod tests {
         assert_eq!(shown(&client), Verification::Verified { at: 7 });
 
         // Another account key is not pinned; if it came to be all the same, it would show.
-        client.turn(8, |turn| Ok(verified::save(turn.db, BOB, &Verified { account_key: vec![0; 32], chain_len: 2, at: 7 })?)).unwrap();
+        client
+            .turn(8, |turn| {
+                Ok(verified::save(turn.db, BOB, &Verified { account_key: vec![0; 32], chain_len: 2, at: 7 })?)
+            })
+            .unwrap();
         assert_eq!(shown(&client), Verification::KeyChanged { at: 7 });
         client.set_verified(BOB, false, 9).unwrap();
         assert_eq!(shown(&client), Verification::Unverified);

@@ -154,8 +154,7 @@ impl Shell {
         match connected {
             Ok(socket) => {
                 let heard = Instant::now();
-                self.socket =
-                    Some(Connection { socket, heard, pinged: false, ping_due: false, unflushed: false });
+                self.socket = Some(Connection { socket, heard, pinged: false, ping_due: false, unflushed: false });
                 self.last_failure = None;
                 let result = self.client.handle_connected(now());
                 self.survive(result)

@@ -34,12 +34,7 @@ pub(super) fn carry_out(
     }
 }
 
-fn perform(
-    effect: Effect,
-    model: &mut Model,
-    client: &mut Client,
-    lookup: &mut Option<Lookup>,
-) -> Result<(), Failure> {
+fn perform(effect: Effect, model: &mut Model, client: &mut Client, lookup: &mut Option<Lookup>) -> Result<(), Failure> {
     match effect {
         Effect::Open(id) => open(model, client, id),
         Effect::Jump(id, place) => {
@@ -93,13 +88,7 @@ pub(super) fn open(model: &mut Model, client: &Client, id: ConversationId) -> Re
     refresh::page(model, client)
 }
 
-fn send(
-    model: &mut Model,
-    client: &mut Client,
-    id: ConversationId,
-    text: &str,
-    about: About,
-) -> Result<(), Failure> {
+fn send(model: &mut Model, client: &mut Client, id: ConversationId, text: &str, about: About) -> Result<(), Failure> {
     let body = |text: String| {
         let is_plain = Document::parse(&text, &[]).is_plain();
         if is_plain { Body::Text(text) } else { Body::Markdown(text) }
@@ -145,12 +134,7 @@ fn search(model: &mut Model, client: &Client, query: &str) -> Result<(), Failure
     Ok(())
 }
 
-fn run(
-    command: Command,
-    model: &mut Model,
-    client: &mut Client,
-    lookup: &mut Option<Lookup>,
-) -> Result<(), Failure> {
+fn run(command: Command, model: &mut Model, client: &mut Client, lookup: &mut Option<Lookup>) -> Result<(), Failure> {
     let here = model.current.ok_or_else(|| Failure::usage("open a conversation first"));
     let mut seek = |people: Vec<String>, then: Then| *lookup = Some(Lookup::new(people, then));
     match command {

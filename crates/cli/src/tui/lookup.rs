@@ -17,6 +17,8 @@ pub(super) struct Lookup {
     asked: bool,
     found: Vec<UserId>,
     then: Then,
+    /// Without a connection it waits for one, instead of giving up.
+    patient: bool,
 }
 
 /// What is to be done with the people.
@@ -32,7 +34,12 @@ pub(super) enum Then {
 
 impl Lookup {
     pub(super) fn new(people: Vec<String>, then: Then) -> Self {
-        Self { wanted: people.into(), asked: false, found: Vec::new(), then }
+        Self { wanted: people.into(), asked: false, found: Vec::new(), then, patient: false }
+    }
+
+    /// The same for what was asked before there was a connection.
+    pub(super) fn patient(self) -> Self {
+        Self { patient: true, ..self }
     }
 
     /// An event that may be about somebody who is looked for. The failure is what the person is told.
@@ -46,7 +53,8 @@ impl Lookup {
                 let text = format!("what the server says about this person does not verify: {reason}");
                 return Err(Failure::new(Kind::Refused, text));
             }
-            Event::Disconnected { .. } if self.asked => return Err(offline()),
+            Event::Disconnected { .. } if self.asked && !self.patient => return Err(offline()),
+            Event::Disconnected { .. } => self.asked = false,
             _ => {}
         }
         Ok(())
@@ -64,7 +72,7 @@ impl Lookup {
                 return Ok(false);
             }
             if !client.is_live() {
-                return Err(offline());
+                return if self.patient { Ok(false) } else { Err(offline()) };
             }
             client.find_user(handle, now())?;
             self.asked = true;
@@ -86,7 +94,9 @@ impl Lookup {
                 effect::open(model, client, id)
             }
             (Then::Add(id), users) => Ok(client.add_members(*id, users, now()).map(|_| model.tell("adding…"))?),
-            (Then::Remove(id), users) => Ok(client.remove_members(*id, users, now()).map(|_| model.tell("removing…"))?),
+            (Then::Remove(id), users) => {
+                Ok(client.remove_members(*id, users, now()).map(|_| model.tell("removing…"))?)
+            }
             (Then::Admin(id, admin), [user, ..]) => {
                 Ok(client.set_admin(*id, *user, *admin, now()).map(|_| model.tell("changing…"))?)
             }

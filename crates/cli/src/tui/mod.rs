@@ -12,6 +12,8 @@ mod lookup;
 mod model;
 mod overlay;
 mod refresh;
+#[cfg(test)]
+mod sample;
 mod terminal;
 mod text;
 mod update;
@@ -24,7 +26,7 @@ use crate::failure::Failure;
 use client::Event;
 use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
 use futures_util::{FutureExt, StreamExt};
-use lookup::Lookup;
+use lookup::{Lookup, Then};
 use model::{Effect, Link, Me, Model};
 use runtime::{Next, Shell, now};
 use std::io::IsTerminal;
@@ -49,7 +51,9 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         if context.output.json {
-            return Err(Failure::usage("chat is for people").hint("scripts use `mifeng --json tail --follow` and `send`"));
+            return Err(
+                Failure::usage("chat is for people").hint("scripts use `mifeng --json tail --follow` and `send`")
+            );
         }
         if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
             return Err(Failure::usage("chat needs a terminal").hint("use `mifeng tail --follow` and `send`"));
@@ -64,16 +68,21 @@ impl Args {
         };
         let offset = context.utc_offset();
         let mut model = Model::new(me, offset, crossterm::terminal::size()?, now());
-        let begin_with = match self.chat.as_deref() {
-            Some(chat) => Some(crate::conversation::find(shell.client(), chat)?),
-            None => shell.client().conversations()?.first().map(|view| view.id),
+        let found = self.chat.as_deref().map(|chat| crate::conversation::find(shell.client(), chat));
+        let newcomer = self.chat.as_deref().and_then(|chat| chat.strip_prefix('@'));
+        let (begin_with, lookup) = match (found, newcomer) {
+            (Some(Ok(id)), _) => (Some(id), None),
+            // Somebody new: looked up as soon as there is a connection.
+            (Some(Err(_)), Some(handle)) => (None, Some(Lookup::new(vec![handle.into()], Then::Direct).patient())),
+            (Some(Err(failure)), None) => return Err(failure),
+            (None, _) => (shell.client().conversations()?.first().map(|view| view.id), None),
         };
         refresh::chats(&mut model, shell.client())?;
         if let Some(id) = begin_with {
             effect::open(&mut model, shell.client(), id)?;
         }
         let theme = Theme { colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) };
-        let mut app = App { shell, model, lookup: None, theme, ended: false };
+        let mut app = App { shell, model, lookup, theme, ended: false };
         let result = app.run().await;
         app.shell.close().await;
         result
@@ -268,6 +277,7 @@ impl App {
             refresh::chats(&mut self.model, self.shell.client())?;
         }
         if self.model.current.is_none()
+            && self.lookup.is_none()
             && let Some(id) = self.model.chats.first().map(|chat| chat.id)
         {
             effect::open(&mut self.model, self.shell.client(), id)?;

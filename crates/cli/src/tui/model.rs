@@ -187,14 +187,34 @@ pub(super) enum About {
 #[derive(Debug)]
 pub(super) enum Overlay {
     Help,
-    Search { query: Editor, found: Vec<Found>, chosen: usize },
+    Search {
+        query: Editor,
+        found: Vec<Found>,
+        chosen: usize,
+    },
     /// Something to read.
-    Card { title: String, text: Vec<String> },
-    Safety { user: UserId, handle: String, number: String, verification: Verification, warning: Option<String> },
+    Card {
+        title: String,
+        text: Vec<String>,
+    },
+    Safety {
+        user: UserId,
+        handle: String,
+        number: String,
+        verification: Verification,
+        warning: Option<String>,
+    },
     /// A reaction is being chosen.
-    React { target: MessageId, symbol: Editor, mine: Vec<String> },
+    React {
+        target: MessageId,
+        symbol: Editor,
+        mine: Vec<String>,
+    },
     /// It is done when the person says yes.
-    Confirm { question: String, yes: Box<Effect> },
+    Confirm {
+        question: String,
+        yes: Box<Effect>,
+    },
 }
 
 /// A line that was found.
@@ -225,13 +245,28 @@ pub(super) enum Effect {
     Older,
     Newer,
     Latest,
-    Send { conversation: ConversationId, text: String, about: About },
+    Send {
+        conversation: ConversationId,
+        text: String,
+        about: About,
+    },
     Typing(ConversationId),
-    React { conversation: ConversationId, target: MessageId, symbol: String, removed: bool },
-    Delete { conversation: ConversationId, target: MessageId },
+    React {
+        conversation: ConversationId,
+        target: MessageId,
+        symbol: String,
+        removed: bool,
+    },
+    Delete {
+        conversation: ConversationId,
+        target: MessageId,
+    },
     Leave(ConversationId),
     Search(String),
-    Verify { user: UserId, verified: bool },
+    Verify {
+        user: UserId,
+        verified: bool,
+    },
     Command(Command),
     Quit,
 }

@@ -154,12 +154,7 @@ fn set(model: &mut Model, client: &Client, id: ConversationId, lines: Vec<PageLi
     Ok(())
 }
 
-fn shown_all(
-    model: &Model,
-    client: &Client,
-    id: ConversationId,
-    lines: Vec<PageLine>,
-) -> Result<Vec<Shown>, Failure> {
+fn shown_all(model: &Model, client: &Client, id: ConversationId, lines: Vec<PageLine>) -> Result<Vec<Shown>, Failure> {
     let Some(view) = client.conversation(id)? else { return Ok(Vec::new()) };
     lines.into_iter().map(|line| shown(line, &view, model.me.user, client)).collect()
 }
@@ -210,11 +205,7 @@ fn shown(page: PageLine, view: &ConversationView, own: UserId, client: &Client) 
 }
 
 /// Author and words of the message that a line answers.
-fn quote(
-    id: wire::MessageId,
-    conversation: ConversationId,
-    client: &Client,
-) -> Result<(String, String), Failure> {
+fn quote(id: wire::MessageId, conversation: ConversationId, client: &Client) -> Result<(String, String), Failure> {
     let Some(line) = client.message(conversation, id)? else { return Ok(("?".into(), "(not here)".into())) };
     let author = match line.author {
         Some(author) => in_one_line(&client.handle_of(author)?),

@@ -34,7 +34,8 @@ impl Drop for Terminal {
 
 /// What fails here cannot be told anywhere; the rest is done all the same.
 fn restore() {
-    let _ = execute!(stdout(), DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, crossterm::cursor::Show);
+    let _ =
+        execute!(stdout(), DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, crossterm::cursor::Show);
     let _ = disable_raw_mode();
 }
 

@@ -1,9 +1,9 @@
 //! A message as a person sees it: its words after edits, whether it was taken back, and who reacted.
 
+use super::markdown::Document;
 use super::{Body, Content, Expiry, Mention};
 use crate::database::{MessageRow, MessageState};
 use crate::group::Notice;
-use super::markdown::Document;
 use std::collections::BTreeMap;
 use wire::{DeviceId, MessageId, UnixMillis, UserId};
 

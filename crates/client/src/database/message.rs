@@ -123,7 +123,8 @@ pub(crate) fn set_failed(db: &Connection, conversation: ConversationId, id: Mess
 
 /// Leaves only that there was a message.
 pub(crate) fn set_expired(db: &Connection, row: i64) -> Result<()> {
-    let sql = "UPDATE message SET state = 6, line = 0, content = x'', reason = NULL, lifetime = NULL, expires_at = NULL,
+    let sql =
+        "UPDATE message SET state = 6, line = 0, content = x'', reason = NULL, lifetime = NULL, expires_at = NULL,
                names_me = 0 WHERE id = ?";
     db.prepare_cached(sql)?.execute([row]).map(|_| ())
 }
@@ -163,8 +164,7 @@ pub(crate) fn unread_naming(db: &Connection, conversation: &ConversationRow) -> 
 /// The place in the log of a person's last message; 0 without one.
 pub(crate) fn last_of(db: &Connection, conversation: ConversationId, author: UserId) -> Result<u64> {
     let sql = "SELECT coalesce(max(seq), 0) FROM message WHERE conversation = ? AND author = ?";
-    let seq: i64 =
-        db.prepare_cached(sql)?.query_row([conversation.as_bytes(), author.as_bytes()], |row| row.get(0))?;
+    let seq: i64 = db.prepare_cached(sql)?.query_row([conversation.as_bytes(), author.as_bytes()], |row| row.get(0))?;
     u64::try_from(seq).map_err(|_| damaged())
 }
 

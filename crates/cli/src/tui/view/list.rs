@@ -51,8 +51,12 @@ fn entry(chat: &Chat, model: &Model, columns: usize, theme: Theme) -> [Line<'sta
     let writers: Vec<&str> =
         model.typing.iter().filter(|(id, _, _)| *id == chat.id).map(|(_, handle, _)| handle.as_str()).collect();
     let second = match (writers.first(), chat.has_draft && !is_current) {
-        (Some(handle), _) => Span::styled(fit(&format!("{handle} is typing…"), columns.saturating_sub(2)), theme.good()),
-        (None, true) => Span::styled(fit(&format!("draft: {}", chat.preview), columns.saturating_sub(2)), theme.accent()),
+        (Some(handle), _) => {
+            Span::styled(fit(&format!("{handle} is typing…"), columns.saturating_sub(2)), theme.good())
+        }
+        (None, true) => {
+            Span::styled(fit(&format!("draft: {}", chat.preview), columns.saturating_sub(2)), theme.accent())
+        }
         (None, false) => Span::styled(fit(&chat.preview, columns.saturating_sub(2)), theme.dim()),
     };
     [

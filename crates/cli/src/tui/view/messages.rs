@@ -23,12 +23,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Them
     let mut rows: Vec<Line<'static>> = Vec::new();
     let mut chosen = None;
     for at in visible(model, columns, height, theme) {
-        let lines = paint(model, at, columns, theme);
-        if Some(at) == model.selected {
-            chosen = Some((rows.len(), lines.len()));
-        }
+        let Painted { gap, line } = paint(model, at, columns, theme);
+        rows.extend(gap);
         let is_chosen = Some(at) == model.selected;
-        rows.extend(lines.into_iter().map(|line| if is_chosen { mark_chosen(line, theme) } else { line }));
+        if is_chosen {
+            chosen = Some((rows.len(), line.len()));
+        }
+        rows.extend(line.into_iter().map(|row| if is_chosen { mark_chosen(row, theme) } else { row }));
     }
     let skip = skip(rows.len(), height, chosen, model.inner);
     let shown: Vec<Line<'static>> = rows.into_iter().skip(skip).take(height).collect();
@@ -40,7 +41,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Them
 
 /// Rows of the chosen line that do not fit on the screen.
 pub(super) fn rows_beyond(model: &Model, columns: usize, height: usize, theme: Theme) -> usize {
-    model.selected.map_or(0, |at| paint(model, at, columns, theme).len().saturating_sub(height))
+    model.selected.map_or(0, |at| paint(model, at, columns, theme).line.len().saturating_sub(height))
 }
 
 /// Lines that can be on the screen: no more are laid out, however long the conversation is.
@@ -49,12 +50,13 @@ fn visible(model: &Model, columns: usize, height: usize, theme: Theme) -> std::o
     let around = model.selected.unwrap_or(count.saturating_sub(1)).min(count);
     let reach = |range: &mut dyn Iterator<Item = usize>| {
         let mut rows = 0;
-        range.take_while(|at| {
-            let before = rows;
-            rows += paint(model, *at, columns, theme).len();
-            before < height
-        })
-        .count()
+        range
+            .take_while(|at| {
+                let before = rows;
+                rows += paint(model, *at, columns, theme).rows();
+                before < height
+            })
+            .count()
     };
     let (above, below) = (reach(&mut (0..around).rev()), reach(&mut (around..count)));
     around - above..around + below
@@ -84,24 +86,35 @@ fn mark_chosen(line: Line<'static>, theme: Theme) -> Line<'static> {
 }
 
 /// One line with all that belongs to it, and what stands between it and the one before.
-fn paint(model: &Model, at: usize, columns: usize, theme: Theme) -> Vec<Line<'static>> {
-    let Some(line) = model.page.lines.get(at) else { return Vec::new() };
-    let before = at.checked_sub(1).and_then(|before| model.page.lines.get(before));
-    let mut rows = between(model, before, line, columns, theme);
-    let is_fresh = rows.len();
-    if let What::System(text) = &line.what {
-        rows.extend(system(text, columns, theme));
-        return rows;
+#[derive(Default)]
+struct Painted {
+    gap: Vec<Line<'static>>,
+    line: Vec<Line<'static>>,
+}
+
+impl Painted {
+    const fn rows(&self) -> usize {
+        self.gap.len() + self.line.len()
     }
+}
+
+fn paint(model: &Model, at: usize, columns: usize, theme: Theme) -> Painted {
+    let Some(line) = model.page.lines.get(at) else { return Painted::default() };
+    let before = at.checked_sub(1).and_then(|before| model.page.lines.get(before));
+    let mut gap = between(model, before, line, columns, theme);
+    if let What::System(text) = &line.what {
+        return Painted { gap, line: system(text, columns, theme) };
+    }
+    let mut rows = Vec::new();
     let continues = before.is_some_and(|before| {
         before.author == line.author
             && !matches!(before.what, What::System(_))
             && line.at.abs_diff(before.at) < TOGETHER_MS
-            && is_fresh == 0
+            && gap.is_empty()
     });
     if !continues {
-        if is_fresh == 0 && before.is_some() {
-            rows.push(Line::default());
+        if gap.is_empty() && before.is_some() {
+            gap.push(Line::default());
         }
         rows.push(head(model, line, columns, theme));
     }
@@ -113,24 +126,19 @@ fn paint(model: &Model, at: usize, columns: usize, theme: Theme) -> Vec<Line<'st
     if !line.reactions.is_empty() {
         rows.push(reactions(&line.reactions, theme));
     }
-    rows
+    Painted { gap, line: rows }
 }
 
 /// A day's name, and where the new lines begin.
-fn between(
-    model: &Model,
-    before: Option<&Shown>,
-    line: &Shown,
-    columns: usize,
-    theme: Theme,
-) -> Vec<Line<'static>> {
+fn between(model: &Model, before: Option<&Shown>, line: &Shown, columns: usize, theme: Theme) -> Vec<Line<'static>> {
     let mut rows = Vec::new();
     let day = local(line.at, model.offset).date();
     if before.is_none_or(|before| local(before.at, model.offset).date() != day) {
         rows.push(ruled(&day_name(line.at, model.now, model.offset), columns, theme.dim()));
     }
     let is_new = |line: &Shown| model.page.new_after.zip(line.seq).is_some_and(|(after, seq)| seq > after && !line.own);
-    let was_new = before.is_some_and(|before| model.page.new_after.zip(before.seq).is_some_and(|(after, seq)| seq > after));
+    let was_new =
+        before.is_some_and(|before| model.page.new_after.zip(before.seq).is_some_and(|(after, seq)| seq > after));
     if is_new(line) && !was_new {
         rows.push(ruled("new", columns, theme.accent()));
     }

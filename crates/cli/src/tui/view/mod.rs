@@ -14,7 +14,7 @@ use client::{ConversationState, Verification};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Paragraph};
+use ratatui::widgets::{Block, Borders, Paragraph, Wrap};
 use theme::Theme;
 
 /// Narrower, and the list and the conversation take turns.
@@ -48,7 +48,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) {
                 frame.render_widget(title(chat, panes.title.width, theme), panes.title);
                 messages::draw(frame, panes.messages, model, theme);
             }
-            None => frame.render_widget(Paragraph::new(welcome(model, theme)), panes.messages),
+            None => {
+                let words = Paragraph::new(welcome(model, theme)).wrap(Wrap { trim: false });
+                frame.render_widget(words, panes.messages);
+            }
         }
         frame.render_widget(writing::rule(model, panes.rule.width, theme), panes.rule);
         writing::draw(frame, panes.writing, model, theme);
@@ -67,7 +70,11 @@ pub(super) fn rows_beyond(model: &Model) -> usize {
 }
 
 fn panes(model: &Model, area: Rect) -> Panes {
-    let row = |area: Rect, y: u16, height: u16| Rect { y: area.y + y.min(area.height), height: height.min(area.height.saturating_sub(y)), ..area };
+    let row = |area: Rect, y: u16, height: u16| Rect {
+        y: area.y + y.min(area.height),
+        height: height.min(area.height.saturating_sub(y)),
+        ..area
+    };
     let (bar, body) = (row(area, 0, 1), row(area, 1, area.height.saturating_sub(2)));
     let hints = row(area, area.height.saturating_sub(1), 1);
     let is_narrow = area.width < NARROW;
@@ -154,9 +161,9 @@ fn title(chat: &Chat, columns: u16, theme: Theme) -> Line<'static> {
 
 fn welcome(model: &Model, theme: Theme) -> Vec<Line<'static>> {
     let words = if model.chats.is_empty() {
-        [" Nothing here yet.", " Type /dm @PERSON to talk to somebody, /group NAME @PERSON… to begin a group."]
+        [" Nothing here yet.", " /dm @PERSON to talk to somebody,", " /group NAME @PERSON… to begin a group."]
     } else {
-        [" Choose a conversation:", " Ctrl-N and Ctrl-P, or Tab and the arrows."]
+        [" Choose a conversation:", " Ctrl-N and Ctrl-P,", " or Tab and the arrows."]
     };
     words.into_iter().map(|words| Line::styled(words, theme.dim())).collect()
 }

@@ -17,7 +17,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Enter / Alt-Enter", "send / new line"),
     ("Ctrl-N, Ctrl-P, Alt-↑↓", "next, previous conversation"),
     ("Tab", "list of conversations: n person, N group"),
-    ("↑, PageUp, Esc", "read: r reply, e edit, d delete, + react, v details"),
+    ("↑, PageUp, Esc", "read: r reply, e edit, d delete, + react, v view"),
     ("g, G, Home, End", "first, last line"),
     ("/ or Ctrl-F", "search everything on this device"),
     ("Ctrl-A E U K W", "begin, end, delete before, after, a word"),
@@ -42,10 +42,21 @@ pub(super) fn draw(frame: &mut Frame<'_>, overlay: &Overlay, model: &Model, them
         Overlay::React { symbol, mine, .. } => {
             let quick = SYMBOLS.iter().enumerate().flat_map(|(number, symbol)| {
                 let style = if mine.iter().any(|own| own == symbol) { theme.chosen() } else { theme.plain() };
-                [Span::styled(format!("{} ", number + 1), theme.dim()), Span::styled(format!("{symbol} "), style), Span::raw(" ")]
+                [
+                    Span::styled(format!("{} ", number + 1), theme.dim()),
+                    Span::styled(format!("{symbol} "), style),
+                    Span::raw(" "),
+                ]
             });
-            let typed = Line::from(vec![Span::styled("or type one: ", theme.dim()), Span::raw(symbol.text().to_owned())]);
-            card(frame, "React (again: take back)", vec![Line::from(quick.collect::<Vec<_>>()), Line::default(), typed], 56, theme);
+            let typed =
+                Line::from(vec![Span::styled("or type one: ", theme.dim()), Span::raw(symbol.text().to_owned())]);
+            card(
+                frame,
+                "React (again: take back)",
+                vec![Line::from(quick.collect::<Vec<_>>()), Line::default(), typed],
+                56,
+                theme,
+            );
         }
         Overlay::Search { query, found, chosen } => {
             let lines = results(query.text(), found, *chosen, model, theme);
@@ -79,7 +90,8 @@ fn help(theme: Theme) -> Vec<Line<'static>> {
         Line::from(vec![Span::styled(format!("{left:<26}"), theme.bold()), Span::raw(right.to_owned())])
     };
     let mut lines: Vec<Line<'static>> = KEYS.iter().map(|(keys, meaning)| row(keys, meaning)).collect();
-    let shown = ["dm", "group", "add", "remove", "promote", "rename", "topic", "timer", "members", "safety", "typing", "leave"];
+    let shown =
+        ["dm", "group", "add", "remove", "promote", "rename", "topic", "timer", "members", "safety", "typing", "leave"];
     for (name, arguments, meaning) in command::ALL.iter().filter(|(name, _, _)| shown.contains(name)) {
         lines.push(row(&format!("/{name} {arguments}"), meaning));
     }
@@ -119,7 +131,8 @@ fn safety(frame: &mut Frame<'_>, overlay: &Overlay, theme: Theme) {
 fn results(query: &str, found: &[Found], chosen: usize, model: &Model, theme: Theme) -> Vec<Line<'static>> {
     const SHOWN: usize = 8;
     const COLUMNS: usize = 72;
-    let mut lines = vec![Line::from(vec![Span::styled("❯ ", theme.accent()), Span::raw(query.to_owned())]), Line::default()];
+    let mut lines =
+        vec![Line::from(vec![Span::styled("❯ ", theme.accent()), Span::raw(query.to_owned())]), Line::default()];
     let first = (chosen + 1).saturating_sub(SHOWN);
     for (number, found) in found.iter().enumerate().skip(first).take(SHOWN) {
         let style = if number == chosen { theme.chosen() } else { theme.plain() };
