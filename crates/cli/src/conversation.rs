@@ -99,7 +99,7 @@ pub(crate) async fn open(shell: &mut Shell, context: &Context, chat: &str) -> Re
 
 /// The conversation that a person means, among those that there are.
 pub(crate) fn find(client: &Client, chat: &str) -> Result<ConversationId, Failure> {
-    let name = chat.trim_start_matches('@');
+    let name = chat.trim_start_matches(['@', '#']);
     let views = client.conversations()?;
     let mut matching = views.iter().filter(|view| view.title == name || view.id.to_string() == name);
     match (matching.next(), matching.next()) {

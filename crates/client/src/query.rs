@@ -132,6 +132,14 @@ impl Client {
         contact::find_by_handle(self.reader(), handle)?.map(|row| self.contact_view(row)).transpose()
     }
 
+    /// A person, as far as this device knows.
+    ///
+    /// # Errors
+    /// [`Error::NotJoined`], [`Error::Database`].
+    pub fn contact_of(&self, user: UserId) -> Result<Option<ContactView>, Error> {
+        contact::find(self.reader(), user)?.map(|row| self.contact_view(row)).transpose()
+    }
+
     /// The handle of a person, or the id if it is not known.
     ///
     /// # Errors
@@ -221,9 +229,10 @@ impl Client {
 
     fn conversation_view(&self, row: ConversationRow) -> Result<ConversationView, Error> {
         let (db, own) = (self.reader(), self.account()?.user);
-        let title = match (&row.name, row.peer) {
-            (Some(name), _) => name.clone(),
-            (None, Some(peer)) => self.handle_of(peer)?,
+        // In a direct conversation no message decides what the other person is called.
+        let title = match (row.peer, &row.name) {
+            (Some(peer), _) => self.handle_of(peer)?,
+            (None, Some(name)) => name.clone(),
             (None, None) => row.id.to_string(),
         };
         Ok(ConversationView {

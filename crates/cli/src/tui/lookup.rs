@@ -111,7 +111,7 @@ fn offline() -> Failure {
 }
 
 fn safety(model: &mut Model, client: &Client, user: UserId) -> Result<(), Failure> {
-    let Some(contact) = client.contact(&client.handle_of(user)?)? else { return Ok(()) };
+    let Some(contact) = client.contact_of(user)? else { return Ok(()) };
     model.overlay = Some(Overlay::Safety {
         user,
         handle: in_one_line(&contact.handle),

@@ -30,7 +30,7 @@ pub(super) fn chats(model: &mut Model, client: &Client) -> Result<(), Failure> {
 }
 
 fn chat(view: &ConversationView, own: UserId, client: &Client) -> Result<Chat, Failure> {
-    let contact = if view.peer.is_some() { client.contact(&view.title)? } else { None };
+    let contact = view.peer.map(|peer| client.contact_of(peer)).transpose()?.flatten();
     let mut warnings = Vec::new();
     if view.forked {
         warnings.push("the server showed members different histories".into());

@@ -205,6 +205,13 @@ fn who_has_read_is_known_per_line() {
 }
 
 #[test]
+fn a25_a_person_is_not_called_what_a_message_says() {
+    let (_folder, mut client) = followed();
+    receive(&mut client, BOB, 1, &Content::new(Body::Name("alice's boss".into()), NOW), NOW);
+    assert_eq!(client.conversation(CONVERSATION).unwrap().unwrap().title, client.handle_of(BOB).unwrap());
+}
+
+#[test]
 fn unread_lines_that_name_this_person_are_counted() {
     let (_folder, mut client) = followed();
     let naming =

@@ -34,7 +34,7 @@ fn entry(chat: &Chat, model: &Model, columns: usize, theme: Theme) -> [Line<'sta
     };
     let when = chat.at.map(|at| short_time(at, model)).unwrap_or_default();
     let right = if badge.is_empty() { when } else { badge.clone() };
-    let sigil = if chat.peer.is_some() { "@" } else { "" };
+    let sigil = if chat.peer.is_some() { "@" } else { "#" };
     let bad = !chat.warnings.is_empty()
         || matches!(chat.verification, Some(Verification::DevicesChanged { .. } | Verification::KeyChanged { .. }));
     let warning = if bad { "⚠ " } else { "" };

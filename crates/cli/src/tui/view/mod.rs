@@ -131,7 +131,7 @@ fn bar(model: &Model, columns: u16, theme: Theme) -> Line<'static> {
 /// The line over a conversation: its name, topic, timer and what a person must know.
 fn title(chat: &Chat, columns: u16, theme: Theme) -> Line<'static> {
     let columns = usize::from(columns);
-    let sigil = if chat.peer.is_some() { "@" } else { "" };
+    let sigil = if chat.peer.is_some() { "@" } else { "#" };
     let name = fit(&format!(" {sigil}{}", chat.title), columns);
     let mut spans = vec![Span::styled(name, theme.bold())];
     match chat.verification {

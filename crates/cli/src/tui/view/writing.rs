@@ -113,7 +113,7 @@ pub(super) fn hints(model: &Model, columns: u16, theme: Theme) -> Line<'static> 
         return commands(line, columns, theme);
     }
     let keys = match model.focus {
-        Focus::Writing => " Enter send  Alt-Enter newline  ↑ read  Tab list  Ctrl-N next  / command  F1 help",
+        Focus::Writing => " Enter send  Alt-Enter line  ↑ read  Tab list  Ctrl-N next  / command  F1 help",
         Focus::Reading => " r reply  e edit  d delete  + react  v details  / search  Esc write  ? help",
         Focus::Choosing => " ↑↓ choose  Enter write  n person  N group  / search  ? help  Ctrl-Q quit",
     };
