@@ -1,5 +1,7 @@
 //! `mifeng chat` in a terminal of its own, with the real server: what a person sees and types.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use common::{Person, Server, wait};
@@ -70,7 +72,7 @@ impl Screen {
 
     /// Waits for the end: the terminal is as it was before.
     #[track_caller]
-    fn is_given_back(mut self) -> ExitStatus {
+    fn gives_back(mut self) -> ExitStatus {
         let status = wait("the program ends", || self.child.try_wait().unwrap());
         assert!(!self.is_raw(), "the terminal's modes are restored");
         wait("the first screen is back", || {
@@ -120,7 +122,7 @@ fn people_talk_on_a_whole_screen_and_the_server_may_die_meanwhile() {
     screen.types("/timer 1d\r");
     screen.shows("alice set messages to disappear 1 day");
     screen.types("\u{11}");
-    assert!(screen.is_given_back().success());
+    assert!(screen.gives_back().success());
     assert_eq!(alice.run(&["chats", "--offline"]).success()[0]["unread"], 0, "what was on the screen was read");
 }
 
@@ -141,7 +143,7 @@ fn who_is_typing_is_shown_and_sigterm_gives_the_terminal_back() {
     for screen in [one, other] {
         let id = screen.child.id().to_string();
         assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
-        assert!(screen.is_given_back().success());
+        assert!(screen.gives_back().success());
     }
 }
 
@@ -156,7 +158,7 @@ fn c2_what_others_write_does_not_reach_the_terminal_as_it_is() {
     assert!(text.contains("before") && !text.contains('\u{202e}'), "{text}");
     assert!(screen.shown.lock().unwrap().screen().alternate_screen(), "nobody else leaves the screen");
     screen.types("\u{11}");
-    assert!(screen.is_given_back().success());
+    assert!(screen.gives_back().success());
     assert!(alice.texts()[0].contains("\u{1b}[2J"), "the control: scripts get it as it is, in JSON");
 }
 

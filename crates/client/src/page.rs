@@ -143,6 +143,23 @@ mod tests {
     }
 
     #[test]
+    fn the_length_of_a_conversation_does_not_cost() {
+        let (_folder, client) = with_lines(20_000);
+        let middle = client
+            .place_of(CONVERSATION, MessageId::from_bytes([0, 0, 0, 0, 0, 0, 0x27, 0x10, 0, 0, 0, 0, 0, 0, 0, 0]));
+        let middle = middle.unwrap().unwrap();
+        let start = std::time::Instant::now();
+        let pages = [
+            client.last_page(CONVERSATION, 60).unwrap(),
+            client.page_before(CONVERSATION, middle, 60).unwrap(),
+            client.page_after(CONVERSATION, middle, 60).unwrap(),
+        ];
+        assert!(start.elapsed().as_millis() <= 150, "{:?}", start.elapsed());
+        assert!(pages.iter().all(|page| page.len() == 60));
+        assert_eq!(words(&pages[2])[0], "line 10001");
+    }
+
+    #[test]
     fn a_page_of_a_long_conversation_is_found_by_its_index() {
         let (_folder, client) = with_lines(10);
         let plan =

@@ -83,9 +83,14 @@ impl Args {
         }
         let theme = Theme { colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) };
         let mut app = App { shell, model, lookup, theme, ended: false };
-        let result = app.run().await;
+        app.run().await?;
+        match app.shell.client().unsent()? {
+            0 => {}
+            1 => eprintln!("One thing is still to be sent: it goes out the next time mifeng connects."),
+            count => eprintln!("{count} things are still to be sent: they go out the next time mifeng connects."),
+        }
         app.shell.close().await;
-        result
+        Ok(())
     }
 }
 

@@ -105,7 +105,11 @@ fn bar(model: &Model, columns: u16, theme: Theme) -> Line<'static> {
         Link::CatchingUp => Span::styled("◐ catching up", theme.dim()),
         Link::Offline { retry_at } => {
             let seconds = retry_at.saturating_sub(model.now).div_ceil(1_000);
-            let when = if seconds == 0 { "trying".into() } else { format!("next try in {}", duration::short(seconds)) };
+            let when = match seconds {
+                0 => String::from("trying"),
+                seconds if columns < NARROW => duration::short(seconds),
+                seconds => format!("next try in {}", duration::short(seconds)),
+            };
             Span::styled(format!("○ offline, {when}"), theme.bad())
         }
         Link::Refused(why) => Span::styled(fit(&format!("✗ {why}"), 50), theme.bad()),
@@ -116,7 +120,8 @@ fn bar(model: &Model, columns: u16, theme: Theme) -> Line<'static> {
     };
     let unread: u64 = model.chats.iter().map(|chat| chat.unread).sum();
     let unread = if unread > 0 { format!("  {unread} unread") } else { String::new() };
-    let who = fit(&format!("{}@{}{unread}", model.me.handle, model.me.tenant), usize::from(columns) / 2);
+    let room = usize::from(columns).saturating_sub(14 + width(&waits) + width(&link.content));
+    let who = fit(&format!("{}@{}{unread}", model.me.handle, model.me.tenant), room);
     let used = 12 + width(&who) + width(&waits) + width(&link.content) + 1;
     let space = " ".repeat(usize::from(columns).saturating_sub(used));
     Line::from(vec![
