@@ -119,6 +119,15 @@ fn people_talk_on_a_whole_screen_and_the_server_may_die_meanwhile() {
     bob.say("@alice", "welcome back");
     screen.shows("welcome back");
 
+    // Every key is shown when it comes, not with the next tick of the clock.
+    let start = std::time::Instant::now();
+    for letter in ["q", "qw", "qwx", "qwxz"] {
+        screen.types(&letter[letter.len() - 1..]);
+        screen.shows(&format!("❯ {letter}"));
+    }
+    assert!(start.elapsed() < Duration::from_millis(2_500), "{:?}", start.elapsed());
+    screen.types("\u{15}");
+
     screen.types("/timer 1d\r");
     screen.shows("alice set messages to disappear 1 day");
     screen.types("\u{11}");

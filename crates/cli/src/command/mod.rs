@@ -32,9 +32,9 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Join(join::Args),
+    Chat(tui::Args),
     Status(status::Args),
     Chats(chats::Args),
-    Chat(tui::Args),
     Open(open::Args),
     Send(send::Args),
     Reply(send::ReplyArgs),

@@ -3,8 +3,9 @@ use crate::conversation::person;
 use crate::failure::{Failure, Kind};
 use serde_json::json;
 
-/// Show a person's safety number and devices. Compare the number with the person by voice or in person: if it is the same
-/// on both sides, nobody stands between you.
+/// Show a person's safety number and devices.
+///
+/// Compare the number with the person by voice or in person: if it is the same on both sides, nobody stands between you.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The person's handle.

@@ -25,11 +25,13 @@ use crate::context::Context;
 use crate::failure::Failure;
 use client::Event;
 use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use lookup::{Lookup, Then};
 use model::{Effect, Link, Me, Model};
 use runtime::{Next, Shell, now};
+use std::future::poll_fn;
 use std::io::IsTerminal;
+use std::task::Poll;
 use std::time::Duration;
 use terminal::Terminal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -125,7 +127,7 @@ impl App {
             // What was heard counts whatever ended the waiting.
             self.hear(heard)?;
             match woken {
-                Woken::Input(input) => self.inputs(input, &mut inputs)?,
+                Woken::Input(input) => self.inputs(input, &mut inputs).await?,
                 Woken::Network(result) => result?,
                 Woken::Time => {}
                 Woken::Ended => self.ended = true,
@@ -153,7 +155,7 @@ impl App {
     }
 
     /// Takes an input, and those that have come with it.
-    fn inputs(
+    async fn inputs(
         &mut self,
         first: Option<std::io::Result<TerminalEvent>>,
         inputs: &mut EventStream,
@@ -170,7 +172,12 @@ impl App {
             if self.ended {
                 return Ok(());
             }
-            next = inputs.next().now_or_never();
+            // Asked with the loop's own waker: until a key comes, the stream keeps the one that it was asked with first.
+            next = poll_fn(|context| match inputs.poll_next_unpin(context) {
+                Poll::Ready(input) => Poll::Ready(Some(input)),
+                Poll::Pending => Poll::Ready(None),
+            })
+            .await;
         }
         Ok(())
     }

@@ -33,13 +33,13 @@ fn chat(view: &ConversationView, own: UserId, client: &Client) -> Result<Chat, F
     let contact = view.peer.map(|peer| client.contact_of(peer)).transpose()?.flatten();
     let mut warnings = Vec::new();
     if view.forked {
-        warnings.push("the server showed members different histories".into());
+        warnings.push("members were shown different histories".into());
     }
     if view.undecryptable > 0 {
         warnings.push(format!("{} unreadable", view.undecryptable));
     }
     if contact.as_ref().is_some_and(|contact| contact.refused.is_some()) {
-        warnings.push("the server contradicts itself about this person: /safety".into());
+        warnings.push("the server contradicts itself about them: /safety".into());
     }
     let preview = match &view.last {
         Some(last) => preview(last, view, own, client)?,

@@ -66,10 +66,8 @@ pub(super) fn model() -> Model {
     let lab = Chat {
         unread: 12, mentions: 1, ..chat(2, "实验室", "carol: 我们明天去北京开会，你们来吗？")
     };
-    let ops = Chat {
-        warnings: vec!["the server showed members different histories".into()],
-        ..chat(30, "ops", "nothing yet")
-    };
+    let ops =
+        Chat { warnings: vec!["members were shown different histories".into()], ..chat(30, "ops", "nothing yet") };
     model.chats = vec![bob, lab, ops];
     model.current = Some(id(1));
     let system = |text: &str| Shown { what: What::System(text.into()), ..said(1, "alice", "") };

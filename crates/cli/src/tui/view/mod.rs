@@ -45,7 +45,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) {
     if panes.title.width > 0 {
         match model.chat() {
             Some(chat) => {
-                frame.render_widget(title(chat, panes.title.width, theme), panes.title);
+                let columns = panes.title.width;
+                let alerts = alerts(chat)
+                    .into_iter()
+                    .map(|alert| Line::styled(fit(&format!(" ⚠ {alert}"), columns.into()), theme.bad()));
+                let head: Vec<Line<'static>> = std::iter::once(title(chat, columns, theme)).chain(alerts).collect();
+                frame.render_widget(Paragraph::new(head), panes.title);
                 messages::draw(frame, panes.messages, model, theme);
             }
             None => {
@@ -86,14 +91,16 @@ fn panes(model: &Model, area: Rect) -> Panes {
     let list = (list_width > 0).then_some(Rect { width: list_width, ..body });
     let right = Rect { x: body.x + list_width, width: body.width - list_width, ..body };
     let written = writing::rows(model, right.width).min(right.height / 2).max(1);
-    let messages = right.height.saturating_sub(written + 2);
+    let alerts = model.chat().map_or(0, |chat| alerts(chat).len());
+    let head = 1 + u16::try_from(alerts).unwrap_or_default().min(right.height.saturating_sub(6));
+    let messages = right.height.saturating_sub(written + 1 + head);
     Panes {
         bar,
         list,
-        title: row(right, 0, 1),
-        messages: row(right, 1, messages),
-        rule: row(right, 1 + messages, 1),
-        writing: row(right, 2 + messages, written),
+        title: row(right, 0, head),
+        messages: row(right, head, messages),
+        rule: row(right, head + messages, 1),
+        writing: row(right, head + 1 + messages, written),
         hints,
     }
 }
@@ -133,17 +140,14 @@ fn bar(model: &Model, columns: u16, theme: Theme) -> Line<'static> {
     ])
 }
 
-/// The line over a conversation: its name, topic, timer and what a person must know.
+/// The line over a conversation: its name, topic and timer.
 fn title(chat: &Chat, columns: u16, theme: Theme) -> Line<'static> {
     let columns = usize::from(columns);
     let sigil = if chat.peer.is_some() { "@" } else { "#" };
     let name = fit(&format!(" {sigil}{}", chat.title), columns);
     let mut spans = vec![Span::styled(name, theme.bold())];
-    match chat.verification {
-        Some(Verification::Verified { .. }) => spans.push(Span::styled(" ✔ verified", theme.good())),
-        Some(Verification::DevicesChanged { .. }) => spans.push(Span::styled(" ⚠ devices changed", theme.bad())),
-        Some(Verification::KeyChanged { .. }) => spans.push(Span::styled(" ⚠ KEY CHANGED", theme.bad())),
-        Some(Verification::Unverified) | None => {}
+    if let Some(Verification::Verified { .. }) = chat.verification {
+        spans.push(Span::styled(" ✔ verified", theme.good()));
     }
     if chat.timer > 0 {
         spans.push(Span::styled(format!(" ⧗{}", duration::in_words(chat.timer)), theme.dim()));
@@ -156,12 +160,21 @@ fn title(chat: &Chat, columns: u16, theme: Theme) -> Line<'static> {
         ConversationState::Active | ConversationState::Superseded => None,
     };
     spans.extend(state.map(|state| Span::styled(state, theme.dim())));
-    spans.extend(chat.warnings.iter().map(|warning| Span::styled(format!(" ⚠ {warning}"), theme.bad())));
     let used: usize = spans.iter().map(|span| width(&span.content)).sum();
     if let Some(topic) = chat.topic.as_ref().filter(|_| used + 6 < columns) {
         spans.push(Span::styled(fit(&format!("  {topic}"), columns - used), theme.dim()));
     }
     Line::from(spans)
+}
+
+/// What a person must know about a conversation before they write: a line each under its name.
+fn alerts(chat: &Chat) -> Vec<String> {
+    let changed = match chat.verification {
+        Some(Verification::DevicesChanged { .. }) => Some("devices changed since you compared: /safety"),
+        Some(Verification::KeyChanged { .. }) => Some("ANOTHER KEY than the one you compared: /safety"),
+        Some(Verification::Unverified | Verification::Verified { .. }) | None => None,
+    };
+    changed.map(str::to_owned).into_iter().chain(chat.warnings.iter().cloned()).collect()
 }
 
 fn welcome(model: &Model, theme: Theme) -> Vec<Line<'static>> {

@@ -165,6 +165,14 @@ fn the_chosen_line_is_always_on_the_screen() {
 }
 
 #[test]
+fn what_a_person_must_know_stands_under_the_name() {
+    let mut model = model();
+    model.chats[0].verification = Some(Verification::DevicesChanged { at: NOW, changes: 1 });
+    model.chats[0].warnings = vec!["members were shown different histories".into()];
+    insta::assert_snapshot!(painted(&model, 80, 24));
+}
+
+#[test]
 fn many_conversations_scroll_with_the_chosen_one() {
     let mut model = model();
     model.chats = (1..100).map(|number| chat(number, &format!("chat{number}"), "x")).collect();
