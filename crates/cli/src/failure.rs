@@ -1,5 +1,6 @@
 //! What a person is told when something did not work: a kind for scripts, a sentence, and what to do next.
 
+use crate::output::for_terminal;
 use client::{DatabaseError, Error as ClientError};
 use runtime::{ConnectError, ShellError};
 use serde_json::json;
@@ -93,7 +94,8 @@ impl Failure {
                 .to_string();
         }
         let hint = self.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        format!("error: {}{hint}", self.message)
+        // A server chooses some of the words.
+        format!("error: {}{hint}", for_terminal(&self.message))
     }
 }
 

@@ -26,7 +26,7 @@ impl Args {
         let warning = contact.refused.as_ref().map(|why| format!("\n⚠ the server's last word was refused: {why}"));
         let text = format!(
             "{}\nsafety number  {}\ndevices        {}{}",
-            contact.handle,
+            crate::output::in_one_line(&contact.handle),
             contact.safety_number,
             devices.join("\n               "),
             warning.unwrap_or_default()

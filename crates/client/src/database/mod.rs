@@ -210,6 +210,31 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_the_first_version_is_brought_up_with_its_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device.db");
+        let connection = Connection::open(&path).unwrap();
+        unlock(&connection, &key()).unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO conversation (id, state, kind, entry_hash) VALUES (x'01', 2, 0, x'00');
+                 INSERT INTO search (rowid, words) VALUES (7, 'old');",
+            )
+            .unwrap();
+        let sql = "INSERT INTO message (id, conversation, generation, device, at, state, kind, line, content)
+                   VALUES (7, x'01', 0, x'02', 5, 1, 1, 1, ?)";
+        connection.execute(sql, [crate::content::Content::text("北京 hello", 5).to_bytes()]).unwrap();
+        drop(connection);
+        for _ in 0..2 {
+            let database = Database::open(&path, &key()).unwrap();
+            assert_eq!(search::find(database.reader(), "北京", 9).unwrap(), [7]);
+            search::remove(database.reader(), 99, "北京").unwrap();
+        }
+    }
+
+    #[test]
     fn nothing_readable_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("device.db");

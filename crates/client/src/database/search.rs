@@ -8,11 +8,12 @@ pub(crate) fn index(db: &Connection, row: i64, text: &str) -> Result<()> {
     db.prepare_cached("INSERT INTO search (rowid, words) VALUES (?, ?)")?.execute(params![row, terms(text)]).map(|_| ())
 }
 
-/// Takes a text out of the index, which keeps no copy of it: it has to be the very text that was indexed.
+/// Takes a text out of the index, which keeps no copy of it: it has to be the very text that was indexed. A row that is not
+/// in the index is left alone; taking it out would damage what the others have.
 pub(crate) fn remove(db: &Connection, row: i64, text: &str) -> Result<()> {
-    db.prepare_cached("INSERT INTO search (search, rowid, words) VALUES ('delete', ?, ?)")?
-        .execute(params![row, terms(text)])
-        .map(|_| ())
+    let sql = "INSERT INTO search (search, rowid, words)
+               SELECT 'delete', ?1, ?2 WHERE EXISTS (SELECT 1 FROM search_docsize WHERE id = ?1)";
+    db.prepare_cached(sql)?.execute(params![row, terms(text)]).map(|_| ())
 }
 
 /// Fills the index from the messages, after its form has changed.
@@ -20,7 +21,7 @@ pub(crate) fn fill_if_outdated(db: &Connection) -> Result<()> {
     if db.execute("DELETE FROM meta WHERE name = 'search_outdated'", [])? == 0 {
         return Ok(());
     }
-    let mut messages = db.prepare("SELECT id, content FROM message")?;
+    let mut messages = db.prepare("SELECT id, content FROM message WHERE state IN (0, 1, 2)")?;
     let mut rows = messages.query([])?;
     while let Some(row) = rows.next()? {
         let content = Content::from_bytes(&row.get::<_, Vec<u8>>(1)?).ok();
@@ -141,7 +142,12 @@ mod tests {
     fn what_is_removed_is_not_found() {
         let db = indexed(&["北京", "北京"]);
         remove(&db, 1, "北京").unwrap();
+        remove(&db, 1, "北京").unwrap();
+        remove(&db, 77, "北京").unwrap();
         assert_eq!(find(&db, "北京", 10).unwrap(), [2]);
+        db.execute_batch("INSERT INTO search (search) VALUES ('integrity-check')").unwrap();
+        let terms: i64 = db.query_row("SELECT count(*) FROM search_docsize", [], |row| row.get(0)).unwrap();
+        assert_eq!(terms, 1);
     }
 
     #[test]

@@ -130,6 +130,21 @@ fn a25_nobody_revives_or_takes_over_what_has_expired() {
 }
 
 #[test]
+fn what_was_refused_expires_too_and_harms_no_index() {
+    let (_folder, mut client) = followed();
+    receive(&mut client, BOB, 1, &Content::text("zebra stays", NOW), NOW);
+    let target = MessageId::from_bytes([1; 16]);
+    let forged = Content::new(Body::Edit { target, text: "zebra forged".into() }, NOW);
+    receive(&mut client, ALICE, 2, &forged.expiring(Expiry::after_reading(60)), NOW);
+    assert_eq!(client.lines(CONVERSATION, 9).unwrap()[1].state, MessageState::Refused);
+    client.mark_read(CONVERSATION, NOW).unwrap();
+    client.handle_timeout(NOW + 60_000).unwrap();
+    assert_eq!(texts(&client), ["zebra stays"]);
+    assert_eq!(count(&client, "SELECT count(*) FROM message WHERE instr(content, CAST('forged' AS BLOB)) > 0"), 0);
+    assert_eq!(client.search("zebra", 9).unwrap().len(), 1);
+}
+
+#[test]
 fn what_is_to_be_sent_lives_until_it_was_sent() {
     let (_folder, mut client) = live_in_conversation();
     client.set_timer(CONVERSATION, 60, NOW).unwrap();
