@@ -29,6 +29,14 @@ pub(crate) fn in_words(seconds: u32) -> String {
     format!("{number} {name}{}", if number == 1 { "" } else { "s" })
 }
 
+/// What somebody did who set a conversation's timer: `set messages to disappear 1 day after reading`.
+pub(crate) fn timer_set(seconds: u32) -> String {
+    match seconds {
+        0 => "set messages to stay".into(),
+        seconds => format!("set messages to disappear {} after reading", in_words(seconds)),
+    }
+}
+
 /// `3d`, `5h`, `59s`: about how long, in three columns or so.
 pub(crate) fn short(seconds: u64) -> String {
     match seconds {

@@ -1,5 +1,6 @@
 //! A line of a conversation, for people and for scripts.
 
+use crate::duration;
 use crate::failure::Failure;
 use crate::output::{for_terminal, in_one_line};
 use client::content::{Body, MessageView};
@@ -116,7 +117,7 @@ fn words(line: &MessageView) -> String {
         (Some(Body::Name(name)), _) => format!("names the conversation “{}”", in_one_line(name)),
         (Some(Body::Topic(topic)), _) => format!("sets the topic “{}”", in_one_line(topic)),
         (Some(Body::File(file)), _) => format!("file “{}”, {} bytes", in_one_line(&file.name), file.size),
-        (Some(Body::Timer { seconds }), _) => crate::tui::timer(*seconds),
+        (Some(Body::Timer { seconds }), _) => duration::timer_set(*seconds),
         (Some(_), _) => String::from("(something that this version does not know)"),
         (None, _) => String::from("(nothing)"),
     }

@@ -179,3 +179,36 @@ fn chat_needs_a_terminal_and_a_profile() {
     assert_eq!((status, &error["kind"]), (2, &"usage".into()));
     assert!(error["hint"].as_str().unwrap().contains("tail --follow"));
 }
+
+#[test]
+fn a_long_conversation_is_read_back_to_its_beginning() {
+    const LINES: usize = 400;
+    let mut server = Server::start();
+    let (alice, bob) = (server.joined("alice"), server.joined("bob"));
+    alice.say("@bob", "the very first");
+    bob.lines();
+    server.kill();
+    let mut screen = Screen::open(&alice, &["@bob"]);
+    screen.shows("the very first");
+    (1..=LINES).for_each(|number| screen.types(&format!("line-{number:03} here\r")));
+    screen.shows(&format!("line-{LINES} here …"));
+    let page_up = "\u{1b}[5~";
+    let mut pages = 0;
+    while !screen.text().contains("the very first") {
+        screen.types(page_up);
+        std::thread::sleep(Duration::from_millis(50));
+        pages += 1;
+        assert!(pages < LINES, "{}", screen.text());
+    }
+    assert!(pages > 10, "it was not on one screen");
+    screen.types("\u{1b}[F");
+    screen.shows(&format!("line-{LINES} here"));
+    screen.types("/search line-217\r");
+    screen.shows("1 found");
+    screen.types("\r");
+    screen.shows("line-216 here");
+    screen.shows("line-218 here");
+    screen.types("\u{11}");
+    assert!(screen.gives_back().success());
+    assert_eq!(alice.run(&["status"]).success()[0]["unsent"], LINES);
+}

@@ -19,8 +19,6 @@ mod text;
 mod update;
 mod view;
 
-pub(crate) use refresh::timer;
-
 use crate::context::Context;
 use crate::failure::Failure;
 use client::Event;

@@ -237,7 +237,7 @@ pub(super) fn what(line: &MessageView, client: &Client) -> Result<What, Failure>
         (Some(Body::Name(name)), _) => What::System(format!("{author} named the conversation “{}”", in_one_line(name))),
         (Some(Body::Topic(topic)), _) if topic.is_empty() => What::System(format!("{author} removed the topic")),
         (Some(Body::Topic(topic)), _) => What::System(format!("{author} set the topic “{}”", in_one_line(topic))),
-        (Some(Body::Timer { seconds }), _) => What::System(format!("{author} {}", timer(*seconds))),
+        (Some(Body::Timer { seconds }), _) => What::System(format!("{author} {}", duration::timer_set(*seconds))),
         (Some(Body::File(file)), _) => {
             let text = format!("file “{}”, {} bytes", in_one_line(&file.name), file.size);
             What::Words(Document::plain(&text, &[]))
@@ -250,14 +250,6 @@ pub(super) fn what(line: &MessageView, client: &Client) -> Result<What, Failure>
         }
         (None, _) => What::System("(nothing)".into()),
     })
-}
-
-/// `set messages to disappear 1 day after reading`.
-pub(crate) fn timer(seconds: u32) -> String {
-    match seconds {
-        0 => "set messages to stay".into(),
-        seconds => format!("set messages to disappear {} after reading", duration::in_words(seconds)),
-    }
 }
 
 /// The author of a message chose the words of a mention; shown is who is really meant.
