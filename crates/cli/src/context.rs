@@ -7,6 +7,7 @@ use crate::secret;
 use runtime::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
+use time::UtcOffset;
 
 /// Options that every command takes.
 #[derive(Debug, clap::Args)]
@@ -31,12 +32,18 @@ pub(crate) struct Options {
 pub(crate) struct Context {
     options: Options,
     pub(crate) output: Output,
+    utc_offset: UtcOffset,
 }
 
 impl Context {
-    pub(crate) const fn new(options: Options) -> Self {
+    pub(crate) const fn new(options: Options, utc_offset: UtcOffset) -> Self {
         let output = Output { json: options.json };
-        Self { options, output }
+        Self { options, output, utc_offset }
+    }
+
+    /// How far the clocks here are from UTC.
+    pub(crate) const fn utc_offset(&self) -> UtcOffset {
+        self.utc_offset
     }
 
     /// How long to wait for the server.

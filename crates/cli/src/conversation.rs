@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::for_terminal;
-use client::content::{Content, MessageView};
+use client::content::Content;
 use client::{Client, Event};
 use runtime::{Next, Shell, now};
 use wire::{ConversationId, DeviceId, MessageId, Refusal, UserId};
@@ -59,6 +59,18 @@ pub(crate) fn announce(
     removed: &[DeviceId],
     closed: bool,
 ) -> Result<(), client::Error> {
+    device_changes(client, user, added, removed, closed)?.iter().for_each(|line| eprintln!("● {line}"));
+    Ok(())
+}
+
+/// What has changed about somebody's devices, a line each.
+pub(crate) fn device_changes(
+    client: &Client,
+    user: UserId,
+    added: &[DeviceId],
+    removed: &[DeviceId],
+    closed: bool,
+) -> Result<Vec<String>, client::Error> {
     let own = client.account_view().is_some_and(|account| account.user == user);
     let who = for_terminal(&client.handle_of(user)?);
     let (has, whose) = if own {
@@ -66,13 +78,13 @@ pub(crate) fn announce(
     } else {
         (format!("{who} has"), format!("A device of {who}"))
     };
-    added.iter().for_each(|device| eprintln!("● {has} a new device: {device}"));
+    let mut lines: Vec<String> = added.iter().map(|device| format!("{has} a new device: {device}")).collect();
     if closed {
-        eprintln!("● {has} left: no device speaks for them any more");
+        lines.push(format!("{has} left: no device speaks for them any more"));
     } else {
-        removed.iter().for_each(|device| eprintln!("● {whose} was revoked: {device}"));
+        lines.extend(removed.iter().map(|device| format!("{whose} was revoked: {device}")));
     }
-    Ok(())
+    Ok(lines)
 }
 
 /// Waits until the outbox is empty.
@@ -128,7 +140,7 @@ pub(crate) async fn open(shell: &mut Shell, context: &Context, chat: &str) -> Re
 
 /// The conversation that a person means, among those that there are.
 pub(crate) fn find(client: &Client, chat: &str) -> Result<ConversationId, Failure> {
-    let name = chat.trim_start_matches('@');
+    let name = chat.trim_start_matches(['@', '#']);
     let views = client.conversations()?;
     let mut matching = views.iter().filter(|view| view.title == name || view.id.to_string() == name);
     match (matching.next(), matching.next()) {
@@ -147,8 +159,7 @@ pub(crate) fn message(client: &Client, conversation: ConversationId, text: &str)
     let unknown =
         || Failure::usage(format!("no message {text} in this conversation")).hint("`mifeng tail` shows their numbers");
     let seq: u64 = text.trim_start_matches('#').parse().map_err(|_| unknown())?;
-    let lines: Vec<MessageView> = client.lines(conversation, u32::MAX)?;
-    lines.iter().find(|line| line.seq == Some(seq)).and_then(|line| line.id).ok_or_else(unknown)
+    client.line_at(conversation, seq)?.and_then(|line| line.id).ok_or_else(unknown)
 }
 
 /// Hands a content to the outbox, and waits until the server has recorded it unless it is only to be queued. `Ok(None)`:

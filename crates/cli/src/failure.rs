@@ -1,5 +1,6 @@
 //! What a person is told when something did not work: a kind for scripts, a sentence, and what to do next.
 
+use crate::output::for_terminal;
 use client::{DatabaseError, Error as ClientError};
 use runtime::{ConnectError, ShellError};
 use serde_json::json;
@@ -85,6 +86,11 @@ impl Failure {
         Self::new(kind, message)
     }
 
+    /// Whether going on makes no sense: this device's own files, or a defect.
+    pub(crate) const fn is_fatal(&self) -> bool {
+        matches!(self.kind, Kind::Internal)
+    }
+
     /// For standard error: one line of JSON, or one or two lines for people.
     pub(crate) fn text(&self, as_json: bool) -> String {
         if as_json {
@@ -93,7 +99,8 @@ impl Failure {
                 .to_string();
         }
         let hint = self.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        format!("error: {}{hint}", self.message)
+        // A server chooses some of the words.
+        format!("error: {}{hint}", for_terminal(&self.message))
     }
 }
 

@@ -1,7 +1,8 @@
 //! A line of a conversation, for people and for scripts.
 
+use crate::duration;
 use crate::failure::Failure;
-use crate::output::for_terminal;
+use crate::output::{for_terminal, in_one_line};
 use client::content::{Body, MessageView};
 use client::{Client, MessageState, Notice};
 use serde_json::{Value, json};
@@ -15,9 +16,12 @@ pub(crate) fn text(client: &Client, line: &MessageView) -> Result<String, Failur
         return Ok(format!("{number} — {} {}", for_terminal(&author), deeds(client, notice)?));
     }
     let reply = if line.in_reply_to.is_some() { "↪ " } else { "" };
-    let mut text = format!("{number} {author}: {reply}{}", words(line));
+    let mut text = format!("{number} {}: {reply}{}", in_one_line(&author), words(line));
     if !line.history.is_empty() {
         text.push_str("  (edited)");
+    }
+    if line.expiry.is_some_and(|expiry| !expiry.is_never()) {
+        text.push_str("  ⧗");
     }
     for reaction in &line.reactions {
         text.push_str(&format!("  {}×{}", for_terminal(&reaction.symbol), reaction.users.len()));
@@ -25,7 +29,11 @@ pub(crate) fn text(client: &Client, line: &MessageView) -> Result<String, Failur
     text.push_str(match line.state {
         MessageState::Pending => "  (waits)",
         MessageState::Failed => "  (not sent)",
-        MessageState::Recorded | MessageState::Undecryptable | MessageState::Refused | MessageState::Notice => "",
+        MessageState::Recorded
+        | MessageState::Undecryptable
+        | MessageState::Refused
+        | MessageState::Notice
+        | MessageState::Expired => "",
     });
     Ok(text)
 }
@@ -46,19 +54,21 @@ pub(crate) fn value(client: &Client, conversation: ConversationId, line: &Messag
         "device": line.device.to_string(),
         "at_ms": line.at,
         "state": state(line.state),
-        "kind": line.body.as_ref().map(kind),
+        "kind": line.body.as_ref().map(Body::kind_name),
         "text": line.body.as_ref().and_then(|body| body.words()),
         "deleted": line.deleted,
         "in_reply_to": line.in_reply_to.map(|id| id.to_string()),
         "history": line.history,
         "reactions": reactions,
         "reason": line.reason,
+        "mentions": line.mentions.iter().map(|mention| mention.user.to_string()).collect::<Vec<_>>(),
+        "expiry": line.expiry.map(|expiry| json!({"relative": expiry.relative, "seconds": expiry.seconds})),
         "notice": line.notice.as_ref().map(|notice| changes(client, notice)).transpose()?,
     }))
 }
 
 /// `added @bob, @carol; made @dave an admin`.
-fn deeds(client: &Client, notice: &Notice) -> Result<String, Failure> {
+pub(crate) fn deeds(client: &Client, notice: &Notice) -> Result<String, Failure> {
     let people = |users: &[UserId]| -> Result<String, Failure> {
         let handles = users.iter().map(|user| Ok(format!("@{}", for_terminal(&client.handle_of(*user)?))));
         Ok(handles.collect::<Result<Vec<_>, Failure>>()?.join(", "))
@@ -102,10 +112,12 @@ fn words(line: &MessageView) -> String {
         _ if line.deleted => String::from("(deleted)"),
         (_, MessageState::Undecryptable) => format!("(cannot be decrypted: {})", reason()),
         (_, MessageState::Refused) => format!("(refused: {})", reason()),
-        (Some(Body::Text(text) | Body::Markdown(text)), _) => for_terminal(text),
-        (Some(Body::Name(name)), _) => format!("names the conversation “{}”", for_terminal(name)),
-        (Some(Body::Topic(topic)), _) => format!("sets the topic “{}”", for_terminal(topic)),
-        (Some(Body::File(file)), _) => format!("file “{}”, {} bytes", for_terminal(&file.name), file.size),
+        // What looks like the next line's head begins further in.
+        (Some(Body::Text(text) | Body::Markdown(text)), _) => for_terminal(text).replace('\n', "\n    "),
+        (Some(Body::Name(name)), _) => format!("names the conversation “{}”", in_one_line(name)),
+        (Some(Body::Topic(topic)), _) => format!("sets the topic “{}”", in_one_line(topic)),
+        (Some(Body::File(file)), _) => format!("file “{}”, {} bytes", in_one_line(&file.name), file.size),
+        (Some(Body::Timer { seconds }), _) => duration::timer_set(*seconds),
         (Some(_), _) => String::from("(something that this version does not know)"),
         (None, _) => String::from("(nothing)"),
     }
@@ -119,20 +131,6 @@ const fn state(state: MessageState) -> &'static str {
         MessageState::Undecryptable => "undecryptable",
         MessageState::Refused => "refused",
         MessageState::Notice => "notice",
-    }
-}
-
-const fn kind(body: &Body) -> &'static str {
-    match body {
-        Body::Text(_) => "text",
-        Body::Markdown(_) => "markdown",
-        Body::Edit { .. } => "edit",
-        Body::Delete { .. } => "delete",
-        Body::Reaction(_) => "reaction",
-        Body::Receipt { .. } => "receipt",
-        Body::Name(_) => "name",
-        Body::Topic(_) => "topic",
-        Body::File(_) => "file",
-        Body::Unknown(_) => "unknown",
+        MessageState::Expired => "expired",
     }
 }

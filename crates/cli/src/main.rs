@@ -4,6 +4,7 @@
 mod command;
 mod context;
 mod conversation;
+mod duration;
 mod failure;
 mod line;
 mod membership;
@@ -11,6 +12,7 @@ mod output;
 mod profile;
 mod prove;
 mod secret;
+mod tui;
 
 use clap::{CommandFactory, Parser};
 use command::Command;
@@ -30,6 +32,8 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let as_json = cli.options.json;
+    // The time zone can be asked for only while there is one thread.
+    let utc_offset = time::UtcOffset::current_local_offset().unwrap_or(time::UtcOffset::UTC);
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("MIFENG_LOG"))
         .with_writer(std::io::stderr)
@@ -38,7 +42,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(failure::Failure::from)
-        .and_then(|runtime| runtime.block_on(cli.command.run(&Context::new(cli.options))));
+        .and_then(|runtime| runtime.block_on(cli.command.run(&Context::new(cli.options, utc_offset))));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::conversation::{self, person};
 use crate::failure::{Failure, Kind};
+use crate::output::in_one_line;
 use client::{Event, MemberView};
 use runtime::{Next, Shell, now};
 use serde_json::{Value, json};
@@ -68,7 +69,8 @@ pub(crate) fn show(
     let mut text = headline.to_owned();
     for (user, reason) in not_added {
         let handle = shell.client().handle_of(*user)?;
-        text.push_str(&format!("\n@{handle} could not be added now ({reason}); try `mifeng add` later"));
+        let line = in_one_line(&format!("@{handle} could not be added now ({reason}); try `mifeng add` later"));
+        text.push_str(&format!("\n{line}"));
         failed.push(json!({"handle": handle, "user": user.to_string(), "reason": reason}));
     }
     let members: Vec<Value> = members.iter().map(member).collect();

@@ -74,7 +74,9 @@ impl Profile {
         let address = self.address()?;
         let server = Server::new(&address.host, address.port, address.fingerprint()?)?;
         let database = Database::open(&self.directory.join("device.db"), &self.key(passphrase)?)?;
-        Ok(Shell::new(Client::open(database, Box::new(OsEntropy))?, server))
+        let mut client = Client::open(database, Box::new(OsEntropy))?;
+        client.handle_timeout(runtime::now())?;
+        Ok(Shell::new(client, server))
     }
 
     fn key(&self, passphrase: Option<&[u8]>) -> Result<DatabaseKey, Failure> {

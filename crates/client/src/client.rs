@@ -1,7 +1,7 @@
 //! The door: what a shell calls. Each call is one turn: work, then whatever has become possible, then one commit.
 
 use crate::database::account::{self, Account};
-use crate::database::{device, outbox};
+use crate::database::{device, expiry, outbox};
 use crate::memory::{Joining, Memory};
 use crate::session::Phase;
 use crate::turn::Turn;
@@ -34,7 +34,8 @@ impl Client {
     /// [`Error::Database`].
     pub fn open(database: Database, entropy: Box<dyn Entropy + Send>) -> Result<Self, Error> {
         let account = account::load(database.reader())?;
-        let memory = Memory::new(account);
+        let mut memory = Memory::new(account);
+        memory.expires_at = expiry::next(database.reader())?;
         Ok(Self { database, entropy, memory, transmit: VecDeque::new(), events: VecDeque::new() })
     }
 
@@ -118,11 +119,14 @@ impl Client {
         })
     }
 
-    /// The time that [`Client::poll_timeout`] gave has come.
+    /// The time that [`Client::poll_timeout`] gave has come, or the client was just opened: what expired meanwhile goes.
     ///
     /// # Errors
     /// [`Error`]; close the connection.
     pub fn handle_timeout(&mut self, now: UnixMillis) -> Result<(), Error> {
+        if self.memory.expires_at.is_some_and(|at| at <= now) {
+            self.turn(now, |turn| turn.expire())?;
+        }
         if matches!(self.memory.session.phase, Phase::Offline { .. } | Phase::Closing) {
             return Ok(());
         }
@@ -150,7 +154,7 @@ impl Client {
     pub fn poll_timeout(&self) -> Option<UnixMillis> {
         let acknowledge = (self.memory.session.phase == Phase::Live && !self.memory.unacknowledged.is_empty())
             .then_some(self.memory.acknowledge_at);
-        [self.memory.session.next_timeout(), acknowledge].into_iter().flatten().min()
+        [self.memory.session.next_timeout(), acknowledge, self.memory.expires_at].into_iter().flatten().min()
     }
 
     /// How many things wait to reach the server.
@@ -171,6 +175,20 @@ impl Client {
 
     pub(crate) const fn chains(&self) -> &crate::contacts::Chains {
         &self.memory.chains
+    }
+
+    pub(crate) fn may_say(&self, conversation: wire::ConversationId, now: UnixMillis) -> bool {
+        self.memory.typing.may_say(conversation, now)
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn database_mut(&mut self) -> &mut Database {
+        &mut self.database
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 
     /// Whether the device is logged in.
@@ -204,12 +222,17 @@ impl Client {
             let worked = work(&mut turn).map_err(|error| (error.is_usage(), error));
             worked.and_then(|value| turn.pump().map(|()| value).map_err(|error| (false, error)))
         };
+        let expires_at = expiry::next(&transaction);
         let result =
             result.and_then(|value| transaction.commit().map(|()| value).map_err(|error| (false, error.into())));
         match result {
             Ok(value) => {
                 self.transmit.extend(transmit);
                 self.events.extend(events);
+                self.memory.expires_at = expires_at?;
+                if self.memory.wiped {
+                    self.memory.wiped = self.database.drop_old_pages().is_err();
+                }
                 Ok(value)
             }
             Err((is_usage, error)) => {

@@ -5,7 +5,8 @@ use crate::content::{Body, Content};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::message::{self, Place};
 use crate::database::outbox::{self, OutboxKind};
-use crate::database::{MessageRow, MessageState, search};
+use crate::database::{MessageRow, MessageState, expiry, search};
+use crate::settings;
 use crate::turn::Turn;
 use crate::{ConversationState, Error};
 use wire::{ConversationId, MessageId, UnixMillis, limits};
@@ -29,7 +30,8 @@ impl Client {
         self.turn(now, |turn| turn.enqueue(conversation, content))
     }
 
-    /// Everything in the conversation was read. The others are told up to where.
+    /// Everything in the conversation was read. The others are told up to where, unless the person does not want it or they
+    /// are more than a hundred. What expires after reading begins to.
     ///
     /// # Errors
     /// [`Error::UnknownConversation`], [`Error::Database`].
@@ -40,9 +42,11 @@ impl Client {
             if row.read_up_to < row.cursor {
                 let unread = message::unread(turn.db, &row, turn.account()?.user)?;
                 let read_up_to = row.cursor;
+                expiry::read(turn.db, row.id, read_up_to, now)?;
+                let told = unread > 0 && settings::load(turn.db)?.receipts && !turn.is_large(&row)?;
                 let is_member = !matches!(row.state, ConversationState::Left | ConversationState::Leaving);
                 conversation::save(turn.db, &ConversationRow { read_up_to, ..row })?;
-                if unread > 0 && is_member {
+                if told && is_member {
                     turn.enqueue(conversation, &Content::new(Body::Receipt { read_up_to }, now))?;
                 }
             }
@@ -57,12 +61,14 @@ impl Turn<'_> {
         if matches!(row.state, ConversationState::Left | ConversationState::Leaving) {
             return Err(Error::NotMember);
         }
+        let content = &*self.timed(&row, content)?;
         let bytes = content.to_bytes();
         if bytes.len() > CONTENT_MAX_BYTES {
             return Err(Error::TooLarge);
         }
         if let Some(target) = content.body.target() {
-            let target = message::find(self.db, id, target)?.ok_or(Error::UnknownMessage)?;
+            let target = message::find(self.db, id, target)?.filter(|target| target.state != MessageState::Expired);
+            let target = target.ok_or(Error::UnknownMessage)?;
             let is_change = matches!(content.body, Body::Edit { .. } | Body::Delete { .. });
             if is_change && target.author != Some(account.user) {
                 return Err(Error::NotAuthor);
@@ -79,24 +85,34 @@ impl Turn<'_> {
             content: bytes,
             reason: None,
         };
-        self.store(&row, &message, &content.body)?;
+        self.store(&row, &message, content)?;
         outbox::insert(self.db, id, OutboxKind::Message, message_id, None, None)?;
         self.memory.attention.insert(id);
+        self.memory.typing.ended(id);
         Ok(message_id)
     }
 
-    /// Stores a message of this device or another, makes it searchable, and carries out a deletion.
-    pub(crate) fn store(&mut self, row: &ConversationRow, message: &MessageRow, body: &Body) -> Result<(), Error> {
+    /// Stores a message of this device or another, makes it searchable, notes when it expires, and carries out a deletion.
+    pub(crate) fn store(
+        &mut self,
+        row: &ConversationRow,
+        message: &MessageRow,
+        content: &Content,
+    ) -> Result<(), Error> {
+        let (own, body) = (self.account()?.user, &content.body);
         let line = body.is_line() && !row.says_already(body);
         let place = Place { kind: body.kind(), line, target: body.target() };
         let id = message::insert(self.db, row, message, place)?;
         if let Some(words) = body.words() {
             search::index(self.db, id, words)?;
         }
+        let is_own = message.author == Some(own);
+        expiry::set(self.db, id, content.expiry, is_own && message.seq.is_some(), self.now)?;
+        if !is_own && line && content.mentions.iter().any(|mention| mention.user == own) {
+            message::set_naming(self.db, id)?;
+        }
         if let (Body::Delete { target }, Some(author)) = (body, message.author) {
-            for wiped in message::wipe(self.db, row.id, *target, author)? {
-                search::remove(self.db, wiped)?;
-            }
+            self.memory.wiped |= expiry::wipe_deleted(self.db, row.id, *target, author)?;
         }
         Ok(())
     }

@@ -69,6 +69,9 @@ pub enum Error {
     /// Empty, too long, with control characters, or like a handle.
     #[error("a name has 1 to 100 characters and does not begin with @")]
     InvalidName,
+    /// Too long, or with control characters.
+    #[error("a topic has at most 300 characters, on one line")]
+    InvalidTopic,
     /// The group does not allow it.
     #[error(transparent)]
     Membership(#[from] crate::Obstacle),

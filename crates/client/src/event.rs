@@ -163,6 +163,17 @@ pub enum Event {
         /// What it is now.
         line: MessageView,
     },
+    /// Lines of a conversation are gone: their time was over.
+    Expired(ConversationId),
+    /// Somebody is writing. Until when, if nothing else is heard of them.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// By this device's clock.
+        until: UnixMillis,
+    },
     /// The server has recorded a message of this device.
     Sent {
         /// Where.

@@ -3,7 +3,7 @@
 use crate::content::{Body, Content, Plaintext, fold};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::message::{self, Place};
-use crate::database::{MessageRow, MessageState};
+use crate::database::{MessageRow, MessageState, expiry};
 use crate::turn::Turn;
 use crate::{Error, Event};
 use e2ee::LeafView;
@@ -31,12 +31,12 @@ impl Turn<'_> {
             content: Vec::new(),
             reason: None,
         };
-        let (body, reason) = match Plaintext::unwrap_checked(plaintext, &aad.commitment) {
+        let (content, reason) = match Plaintext::unwrap_checked(plaintext, &aad.commitment) {
             Ok(bytes) => match Content::from_bytes(&bytes) {
                 Ok(content) => {
                     message.content = bytes;
                     let reason = self.objection(row, &message, &content.body)?;
-                    (content.body, reason)
+                    (content, reason)
                 }
                 Err(malformed) => (unreadable(), Some(malformed.to_string())),
             },
@@ -46,13 +46,17 @@ impl Turn<'_> {
             let id =
                 if message::find(self.db, row.id, entry.message_id)?.is_some() { None } else { message.message_id };
             message = MessageRow { state: MessageState::Refused, reason: Some(reason), message_id: id, ..message };
-            let place = Place { kind: body.kind(), line: true, target: None };
-            message::insert(self.db, row, &message, place)?;
+            let place = Place { kind: content.body.kind(), line: true, target: None };
+            let row_id = message::insert(self.db, row, &message, place)?;
+            expiry::set(self.db, row_id, content.expiry, false, self.now)?;
             self.tell(Event::Line { conversation: row.id, line: fold(&message, &[]) });
             return Ok(());
         }
-        self.store(row, &message, &body)?;
-        self.take_effect(row, &message, &body)
+        if self.is_about_expired(row, &content.body)? {
+            return Ok(());
+        }
+        self.store(row, &message, &content)?;
+        self.take_effect(row, &message, &content.body)
     }
 
     /// Why a message is not what its author may say, if it is not.
@@ -70,9 +74,21 @@ impl Turn<'_> {
         Ok(None)
     }
 
+    /// Whether it would change a message whose time is over: nothing of it is kept.
+    pub(crate) fn is_about_expired(&self, row: &ConversationRow, body: &Body) -> Result<bool, Error> {
+        let target = body.target().map(|target| message::find(self.db, row.id, target)).transpose()?.flatten();
+        Ok(target.is_some_and(|target| target.state == MessageState::Expired))
+    }
+
     fn take_effect(&mut self, row: &mut ConversationRow, message: &MessageRow, body: &Body) -> Result<(), Error> {
         if let (Body::Receipt { read_up_to }, Some(author)) = (body, message.author) {
-            conversation::save_receipt(self.db, row.id, author, (*read_up_to).min(row.cursor))?;
+            let read_up_to = (*read_up_to).min(row.cursor);
+            conversation::save_receipt(self.db, row.id, author, read_up_to)?;
+            if author == self.account()?.user {
+                // Another device of this person: what was read there was read.
+                row.read_up_to = row.read_up_to.max(read_up_to);
+                expiry::read(self.db, row.id, read_up_to, self.now)?;
+            }
             self.tell(Event::ConversationChanged(row.id));
         }
         let repeated = row.says_already(body);
@@ -86,8 +102,8 @@ impl Turn<'_> {
     }
 }
 
-fn unreadable() -> Body {
-    Body::Unknown(crate::content::Unknown { kind: 0, bytes: Vec::new() })
+fn unreadable() -> Content {
+    Content::new(Body::Unknown(crate::content::Unknown { kind: 0, bytes: Vec::new() }), 0)
 }
 
 #[cfg(test)]

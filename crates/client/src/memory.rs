@@ -3,6 +3,7 @@
 use crate::database::account::Account;
 use crate::link::{Linking, Opening};
 use crate::session::Session;
+use crate::typing::Typing;
 use e2ee::Group;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -65,6 +66,11 @@ pub(crate) struct Memory {
     pub(crate) acknowledge_at: UnixMillis,
     /// It was told that nothing is left to fetch.
     pub(crate) caught_up: bool,
+    pub(crate) typing: Typing,
+    /// When the next message expires.
+    pub(crate) expires_at: Option<UnixMillis>,
+    /// Something was wiped whose old pages are still to be dropped.
+    pub(crate) wiped: bool,
 }
 
 impl Memory {
@@ -96,6 +102,9 @@ impl Memory {
             unacknowledged: BTreeSet::new(),
             acknowledge_at: 0,
             caught_up: false,
+            typing: Typing::default(),
+            expires_at: None,
+            wiped: false,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::content::{Content, Plaintext};
 use crate::database::conversation::{self, ConversationRow};
-use crate::database::message;
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
+use crate::database::{expiry, message};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
@@ -228,6 +228,12 @@ impl Turn<'_> {
         let message = message::find(self.db, row.id, entry.message_id)?;
         if let Some(content) = message.and_then(|message| Content::from_bytes(&message.content).ok()) {
             row.take_title(&content.body);
+            expiry::recorded(self.db, row.id, entry.message_id, self.now)?;
+            if let Some(target) =
+                content.body.target().filter(|_| self.is_about_expired(row, &content.body).is_ok_and(|is| is))
+            {
+                expiry::wipe_changes(self.db, row.id, target)?;
+            }
         }
         Ok(())
     }

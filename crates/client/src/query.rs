@@ -5,8 +5,8 @@ use crate::contacts;
 use crate::content::{Content, MessageView, fold};
 use crate::database::contact::{self, ContactRow};
 use crate::database::conversation::{self, ConversationRow};
-use crate::database::{MessageRow, message, outbox, search};
-use crate::{ConversationState, Error};
+use crate::database::{MessageRow, expiry, message, outbox, page, search};
+use crate::{ConversationState, Error, Verification};
 use trust::safety_number::safety_number;
 use trust::{DeviceState, Kind};
 use wire::{ConversationId, DeviceId, MessageId, TenantId, UserId};
@@ -39,6 +39,8 @@ pub struct ContactView {
     pub devices: Vec<DeviceId>,
     /// Why the server's last word about the person was refused, if it was.
     pub refused: Option<String>,
+    /// Whether the safety number was compared.
+    pub verification: Verification,
 }
 
 /// A conversation.
@@ -56,8 +58,14 @@ pub struct ConversationView {
     pub peer: Option<UserId>,
     /// What it is about.
     pub topic: Option<String>,
+    /// Everything up to this place was read.
+    pub read_up_to: u64,
     /// Lines of others that were not read.
     pub unread: u64,
+    /// Those of them that name this person.
+    pub unread_mentions: u64,
+    /// Seconds after reading that new messages live; 0: for ever.
+    pub timer: u32,
     /// Entries that could not be decrypted.
     pub undecryptable: u64,
     /// The server showed this device and another different histories.
@@ -77,6 +85,13 @@ pub struct Status {
     pub unsent: u64,
     /// Conversations.
     pub conversations: u64,
+}
+
+impl ConversationView {
+    /// Who has told that they have read up to this place, or further.
+    pub fn readers(&self, seq: u64) -> impl Iterator<Item = UserId> {
+        self.read_by.iter().filter(move |(_, up_to)| *up_to >= seq).map(|(user, _)| *user)
+    }
 }
 
 impl Client {
@@ -117,6 +132,14 @@ impl Client {
         contact::find_by_handle(self.reader(), handle)?.map(|row| self.contact_view(row)).transpose()
     }
 
+    /// A person, as far as this device knows.
+    ///
+    /// # Errors
+    /// [`Error::NotJoined`], [`Error::Database`].
+    pub fn contact_of(&self, user: UserId) -> Result<Option<ContactView>, Error> {
+        contact::find(self.reader(), user)?.map(|row| self.contact_view(row)).transpose()
+    }
+
     /// The handle of a person, or the id if it is not known.
     ///
     /// # Errors
@@ -149,8 +172,8 @@ impl Client {
     /// # Errors
     /// [`Error::Database`].
     pub fn lines(&self, id: ConversationId, limit: u32) -> Result<Vec<MessageView>, Error> {
-        let lines = message::last_lines(self.reader(), id, limit)?;
-        lines.iter().map(|line| self.line(id, line)).collect()
+        let lines = page::last(self.reader(), id, limit)?;
+        lines.iter().map(|placed| self.line(id, &placed.line)).collect()
     }
 
     /// One message, with its changes.
@@ -181,7 +204,7 @@ impl Client {
         Ok(found)
     }
 
-    fn line(&self, conversation: ConversationId, line: &MessageRow) -> Result<MessageView, Error> {
+    pub(crate) fn line(&self, conversation: ConversationId, line: &MessageRow) -> Result<MessageView, Error> {
         let changes = match line.message_id {
             Some(id) => message::changes(self.reader(), conversation, id)?,
             None => Vec::new(),
@@ -200,14 +223,16 @@ impl Client {
             safety_number: safety_number(own, (row.user, *chain.account_key())),
             devices: active.map(|(id, _)| id).collect(),
             refused: row.refused,
+            verification: self.verification(row.user, chain.account_key())?,
         })
     }
 
     fn conversation_view(&self, row: ConversationRow) -> Result<ConversationView, Error> {
-        let db = self.reader();
-        let title = match (&row.name, row.peer) {
-            (Some(name), _) => name.clone(),
-            (None, Some(peer)) => self.handle_of(peer)?,
+        let (db, own) = (self.reader(), self.account()?.user);
+        // In a direct conversation no message decides what the other person is called.
+        let title = match (row.peer, &row.name) {
+            (Some(peer), _) => self.handle_of(peer)?,
+            (None, Some(name)) => name.clone(),
             (None, None) => row.id.to_string(),
         };
         Ok(ConversationView {
@@ -216,11 +241,14 @@ impl Client {
             kind: row.kind,
             title,
             peer: row.peer,
-            unread: message::unread(db, &row, self.account()?.user)?,
+            read_up_to: row.read_up_to,
+            unread: message::unread(db, &row, own)?,
+            unread_mentions: message::unread_naming(db, &row)?,
+            timer: expiry::timer(db, &row)?,
             undecryptable: message::undecryptable(db, row.id)?,
             forked: row.forked,
             last: self.lines(row.id, 1)?.pop(),
-            read_by: conversation::receipts(db, row.id)?,
+            read_by: conversation::receipts(db, row.id)?.into_iter().filter(|(user, _)| *user != own).collect(),
             topic: row.topic,
         })
     }

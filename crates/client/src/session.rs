@@ -70,6 +70,8 @@ pub(crate) enum Work {
     Stay(ConversationId),
     /// Never on its way: only a time to come back to a conversation.
     Sweep(ConversationId),
+    /// Typing: whatever becomes of it, it is not repeated.
+    Whisper,
     /// Never on its way: only a time to come back to a conversation.
     Renew(ConversationId),
 }

@@ -18,6 +18,13 @@ use wire::{ConversationId, DeviceId, Operation, TenantId, UserId};
 #[derive(Default)]
 pub(crate) struct Counter(pub(crate) u64);
 
+impl Counter {
+    /// A counter that goes on from here.
+    pub(crate) const fn at(start: u64) -> Self {
+        Self(start)
+    }
+}
+
 impl Entropy for Counter {
     fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {

@@ -93,7 +93,7 @@ impl Turn<'_> {
             Work::ChainChanges => self.chains_changed(&Self::decoded::<request::FetchChainChanges>(body)?),
             Work::Joinable => self.joinable(Self::decoded::<request::FetchJoinable>(body)?),
             Work::Stay(id) => self.stays(id, Self::decoded::<request::FetchStay>(body)?),
-            Work::Decline(_) | Work::Renew(_) | Work::Sweep(_) => Ok(()),
+            Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) => Ok(()),
         }
     }
 
@@ -115,7 +115,7 @@ impl Turn<'_> {
             Work::Revoke(device) => self.revoke_refused(device, refusal),
             Work::Stay(id) => self.stay_refused(id, refusal),
             // The server offers the Welcome again; it is declined again.
-            Work::Decline(_) | Work::Renew(_) | Work::Sweep(_) => Ok(()),
+            Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) => Ok(()),
             Work::ChainChanges => {
                 self.changes_refused();
                 Ok(())
@@ -138,8 +138,7 @@ impl Turn<'_> {
                 self.memory.wanted.insert(changed.user);
             }
             wire::Event::Draining => self.memory.session.phase = Phase::Closing,
-            // Typing and presence have no reader yet.
-            wire::Event::Whispered(_) => {}
+            wire::Event::Whispered(whispered) => self.whispered(&whispered)?,
         }
         Ok(())
     }

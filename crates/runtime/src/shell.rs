@@ -5,6 +5,9 @@ use crate::connect::{ConnectError, Server, Socket};
 use crate::now;
 use client::{Client, Event};
 use futures_util::{SinkExt, StreamExt};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -17,20 +20,23 @@ const PING_AFTER: Duration = Duration::from_secs(20);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Runs one client.
-#[derive(Debug)]
 pub struct Shell {
     client: Client,
     server: Server,
     socket: Option<Connection>,
+    connecting: Option<Connecting>,
     last_failure: Option<ConnectError>,
 }
 
-#[derive(Debug)]
 struct Connection {
     socket: Socket,
     heard: Instant,
     pinged: bool,
+    ping_due: bool,
+    unflushed: bool,
 }
+
+type Connecting = Pin<Box<dyn Future<Output = Result<Socket, ConnectError>> + Send>>;
 
 /// Whether the loop goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +61,7 @@ pub enum ShellError {
 impl Shell {
     /// A shell around a client.
     pub const fn new(client: Client, server: Server) -> Self {
-        Self { client, server, socket: None, last_failure: None }
+        Self { client, server, socket: None, connecting: None, last_failure: None }
     }
 
     /// The brain, for commands and questions. What they want written goes out with the next [`Shell::run`].
@@ -63,7 +69,15 @@ impl Shell {
         &mut self.client
     }
 
+    /// Whether there is a connection, if only to be greeted.
+    pub const fn is_connected(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// Goes on until `done` says so, which is asked at the start and after everything that happened, or until `deadline`.
+    ///
+    /// It may be dropped at any time, for a user interface that has something better to do, and called again: nothing is
+    /// lost or done twice by that, and an attempt to connect goes on where it was.
     ///
     /// # Errors
     /// [`ShellError`]; everything that was acknowledged before is durable.
@@ -107,25 +121,40 @@ impl Shell {
     /// Waits for one thing to happen and hands it to the brain.
     async fn step(&mut self) -> Result<(), ShellError> {
         let wanted = self.client.wants_connection(now());
+        let due = until(self.client.poll_timeout()).min(IDLE);
         match &mut self.socket {
-            Some(_) if !wanted => self.disconnect(),
+            Some(_) if !wanted => {
+                self.disconnect();
+                Ok(())
+            }
             Some(connection) => {
-                let wait = until(self.client.poll_timeout()).min(connection.until_ping());
+                let wait = due.min(connection.until_ping());
                 tokio::select! {
-                    frame = connection.socket.next() => self.hear(frame)?,
-                    () = sleep(wait) => self.tick().await?,
+                    frame = connection.socket.next() => self.hear(frame),
+                    () = sleep(wait) => self.tick(),
                 }
             }
-            None if wanted => self.connect().await?,
-            None => sleep(until(self.client.poll_timeout()).min(IDLE)).await,
+            None if wanted || self.connecting.is_some() => {
+                let server = self.server.clone();
+                let connecting = self.connecting.get_or_insert_with(|| Box::pin(async move { server.connect().await }));
+                tokio::select! {
+                    connected = connecting => self.connected(connected),
+                    () = sleep(due), if !due.is_zero() => self.tick(),
+                }
+            }
+            None => {
+                sleep(due).await;
+                self.tick()
+            }
         }
-        Ok(())
     }
 
-    async fn connect(&mut self) -> Result<(), ShellError> {
-        match self.server.connect().await {
+    fn connected(&mut self, connected: Result<Socket, ConnectError>) -> Result<(), ShellError> {
+        self.connecting = None;
+        match connected {
             Ok(socket) => {
-                self.socket = Some(Connection { socket, heard: Instant::now(), pinged: false });
+                let heard = Instant::now();
+                self.socket = Some(Connection { socket, heard, pinged: false, ping_due: false, unflushed: false });
                 self.last_failure = None;
                 let result = self.client.handle_connected(now());
                 self.survive(result)
@@ -156,7 +185,7 @@ impl Shell {
         }
     }
 
-    async fn tick(&mut self) -> Result<(), ShellError> {
+    fn tick(&mut self) -> Result<(), ShellError> {
         if let Some(connection) = &mut self.socket {
             let silence = connection.heard.elapsed();
             if silence >= SILENCE_MAX {
@@ -164,11 +193,7 @@ impl Shell {
                 return Ok(());
             }
             if silence >= PING_AFTER && !connection.pinged {
-                connection.pinged = true;
-                if connection.socket.send(Message::Ping(Default::default())).await.is_err() {
-                    self.disconnect();
-                    return Ok(());
-                }
+                (connection.pinged, connection.ping_due) = (true, true);
             }
         }
         let due = self.client.poll_timeout().is_some_and(|at| at <= now());
@@ -176,16 +201,11 @@ impl Shell {
         self.survive(result)
     }
 
-    /// Writes everything that waits, then flushes once.
+    /// Writes everything that waits, then flushes once. Frames leave the brain only when the socket has room for them, so
+    /// that this can be dropped in between.
     async fn transmit(&mut self) {
-        let Some(connection) = &mut self.socket else { return };
-        let mut failed = false;
-        let mut wrote = false;
-        while let (false, Some(frame)) = (failed, self.client.poll_transmit()) {
-            failed = connection.socket.feed(Message::Binary(frame.into())).await.is_err();
-            wrote = true;
-        }
-        if failed || (wrote && connection.socket.flush().await.is_err()) {
+        let (client, Some(connection)) = (&mut self.client, &mut self.socket) else { return };
+        if connection.write(client).await.is_err() {
             self.disconnect();
         }
     }
@@ -204,12 +224,33 @@ impl Shell {
     }
 
     fn disconnect(&mut self) {
-        self.socket = None;
+        (self.socket, self.connecting) = (None, None);
         self.client.handle_disconnected(now());
     }
 }
 
 impl Connection {
+    async fn write(&mut self, client: &mut Client) -> Result<(), tungstenite::Error> {
+        loop {
+            poll_fn(|context| self.socket.poll_ready_unpin(context)).await?;
+            let message = if std::mem::take(&mut self.ping_due) {
+                Message::Ping(Default::default())
+            } else {
+                match client.poll_transmit() {
+                    Some(frame) => Message::Binary(frame.into()),
+                    None => break,
+                }
+            };
+            self.socket.start_send_unpin(message)?;
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            self.socket.flush().await?;
+            self.unflushed = false;
+        }
+        Ok(())
+    }
+
     fn until_ping(&self) -> Duration {
         let next = if self.pinged { SILENCE_MAX } else { PING_AFTER };
         next.saturating_sub(self.heard.elapsed())
@@ -219,4 +260,10 @@ impl Connection {
 /// How long until a time on the wall clock.
 fn until(at: Option<wire::UnixMillis>) -> Duration {
     at.map_or(IDLE, |at| Duration::from_millis(at.saturating_sub(now())))
+}
+
+impl fmt::Debug for Shell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shell").field("client", &self.client).field("connected", &self.is_connected()).finish()
+    }
 }

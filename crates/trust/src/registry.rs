@@ -12,6 +12,8 @@ pub const SUITES: &[u16] = &[SUITE_XWING, SUITE_CLASSICAL];
 
 /// MLS exporter label of the keys that seal typing and presence.
 pub const EPHEMERAL_EXPORTER: &str = "mifeng/v1 ephemeral";
+/// Begins what a typing or presence signal authenticates (`docs/decisions/0050-expiry-and-whispers.md`).
+pub const WHISPER: &str = "mifeng/v1 whisper";
 
 /// A key package begins to be valid so long before it is made, because clocks differ.
 pub const KEY_PACKAGE_BEFORE_S: u64 = 24 * 3_600;

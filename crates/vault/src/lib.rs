@@ -9,8 +9,10 @@ mod franking;
 mod keys;
 pub mod link;
 pub mod password;
+mod whisper;
 
 pub use database_key::{DatabaseKey, UnsealError};
 pub use entropy::Entropy;
 pub use franking::FrankingKey;
 pub use keys::{AccountKey, DeviceKey, NotMls, OfferedEntry};
+pub use whisper::{Signal, WhisperKey, WhisperPlace};

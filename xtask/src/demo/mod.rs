@@ -209,7 +209,11 @@ fn invite_the_audience(scene: &Scene) -> Result<()> {
     println!();
     println!("  {mifeng} --profile {folder}/you join '{line}' --handle you");
     println!("  {mifeng} --profile {folder}/you send @alice 'Hello Alice'");
-    println!("  {mifeng} --profile {folder}/alice tail --follow");
+    println!("  {mifeng} --profile {folder}/you chat");
+    println!();
+    println!("and in one more, to answer as Alice:");
+    println!();
+    println!("  {mifeng} --profile {folder}/alice chat");
     println!();
     println!("Its log: {folder}/mifengd.log. Ctrl-C ends it; the folder stays until you delete it.");
     Ok(())

@@ -2,7 +2,7 @@ use crate::context::Context;
 use crate::conversation::catch_up_if_possible;
 use crate::failure::Failure;
 use crate::line;
-use crate::output::for_terminal;
+use crate::output::in_one_line;
 use client::{ConversationState, ConversationView};
 use serde_json::json;
 use trust::Kind as ConversationKind;
@@ -28,7 +28,8 @@ impl Args {
             let last_value = view.last.as_ref().map(|last| line::value(shell.client(), view.id, last)).transpose()?;
             let value = json!({
                 "id": view.id.to_string(), "kind": kind(&view), "title": view.title, "topic": view.topic,
-                "state": state(view.state), "unread": view.unread, "undecryptable": view.undecryptable,
+                "state": state(view.state), "unread": view.unread, "unread_mentions": view.unread_mentions,
+                "timer_seconds": view.timer, "read_by": read_by(shell.client(), &view)?, "undecryptable": view.undecryptable,
                 "forked": view.forked, "last": last_value,
             });
             context.output.line(summary(&view, last.as_deref()), &value)?;
@@ -38,11 +39,19 @@ impl Args {
     }
 }
 
+/// How far others have told that they have read.
+fn read_by(client: &client::Client, view: &ConversationView) -> Result<Vec<serde_json::Value>, Failure> {
+    let reader = |(user, up_to): &(wire::UserId, u64)| {
+        Ok(json!({"handle": client.handle_of(*user)?, "user": user.to_string(), "up_to": up_to}))
+    };
+    view.read_by.iter().map(reader).collect()
+}
+
 fn summary(view: &ConversationView, last: Option<&str>) -> String {
     let unread = if view.unread > 0 { format!(" ({} unread)", view.unread) } else { String::new() };
     let warning = if view.forked { "  ⚠ the server showed members different histories" } else { "" };
     let sigil = if view.kind == ConversationKind::Direct { "@" } else { "" };
-    format!("{sigil}{}{unread}{warning}\n    {}", for_terminal(&view.title), last.unwrap_or("nothing yet"))
+    format!("{sigil}{}{unread}{warning}\n    {}", in_one_line(&view.title), last.unwrap_or("nothing yet"))
 }
 
 const fn kind(view: &ConversationView) -> &'static str {

@@ -19,6 +19,7 @@ impl Args {
             let value = json!({
                 "handle": contact.handle, "user": contact.user.to_string(), "safety_number": contact.safety_number,
                 "devices": devices, "refused": contact.refused,
+                "verification": super::safety::name(contact.verification),
             });
             context.output.line(text, &value)?;
         }

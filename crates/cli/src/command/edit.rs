@@ -31,7 +31,7 @@ impl Args {
         let mut shell = context.shell(&profile)?;
         let id = conversation::find(shell.client(), &self.chat)?;
         let target = conversation::message(shell.client(), id, &self.message)?;
-        deliver(shell, context, id, &Content::new(Body::Edit { target, text: self.text }, now()), false).await
+        deliver(shell, context, id, Content::new(Body::Edit { target, text: self.text }, now()), false).await
     }
 }
 
@@ -41,6 +41,6 @@ impl DeleteArgs {
         let mut shell = context.shell(&profile)?;
         let id = conversation::find(shell.client(), &self.chat)?;
         let target = conversation::message(shell.client(), id, &self.message)?;
-        deliver(shell, context, id, &Content::new(Body::Delete { target }, now()), false).await
+        deliver(shell, context, id, Content::new(Body::Delete { target }, now()), false).await
     }
 }

@@ -16,15 +16,18 @@ mod open;
 mod react;
 mod remove;
 mod rename;
+mod safety;
 mod search;
 mod send;
+mod settings;
 mod status;
 mod tail;
+mod timer;
 mod whois;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::prove;
+use crate::{prove, tui};
 use clap::Subcommand;
 
 /// What to do.
@@ -32,6 +35,7 @@ use clap::Subcommand;
 pub(crate) enum Command {
     Join(join::Args),
     Link(link::Args),
+    Chat(tui::Args),
     Status(status::Args),
     Chats(chats::Args),
     Open(open::Args),
@@ -47,11 +51,15 @@ pub(crate) enum Command {
     Remove(remove::Args),
     Admin(admin::Args),
     Rename(rename::Args),
+    Topic(timer::TopicArgs),
+    Timer(timer::Args),
     Leave(leave::Args),
     Search(search::Args),
     Contacts(contacts::Args),
     Whois(whois::Args),
     Devices(devices::Args),
+    Safety(safety::Args),
+    Settings(settings::Args),
     Prove(prove::Args),
     Completions(completions::Args),
 }
@@ -64,6 +72,7 @@ impl Command {
             Self::Link(args) => args.run(context).await,
             Self::Status(args) => args.run(context).await,
             Self::Chats(args) => args.run(context).await,
+            Self::Chat(args) => args.run(context).await,
             Self::Open(args) => args.run(context).await,
             Self::Send(args) => args.run(context).await,
             Self::Reply(args) => args.run(context).await,
@@ -77,11 +86,15 @@ impl Command {
             Self::Remove(args) => args.run(context).await,
             Self::Admin(args) => args.run(context).await,
             Self::Rename(args) => args.run(context).await,
+            Self::Topic(args) => args.run(context).await,
+            Self::Timer(args) => args.run(context).await,
             Self::Leave(args) => args.run(context).await,
             Self::Search(args) => args.run(context).await,
             Self::Contacts(args) => args.run(context),
             Self::Whois(args) => args.run(context).await,
             Self::Devices(args) => args.run(context).await,
+            Self::Safety(args) => args.run(context).await,
+            Self::Settings(args) => args.run(context),
             Self::Prove(args) => args.run(context).await,
             Self::Completions(args) => args.run(),
         }

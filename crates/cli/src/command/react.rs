@@ -26,6 +26,6 @@ impl Args {
         let id = conversation::find(shell.client(), &self.chat)?;
         let target = conversation::message(shell.client(), id, &self.message)?;
         let reaction = Reaction { target, symbol: self.symbol, removed: self.remove };
-        deliver(shell, context, id, &Content::new(Body::Reaction(reaction), now()), false).await
+        deliver(shell, context, id, Content::new(Body::Reaction(reaction), now()), false).await
     }
 }

@@ -1,6 +1,7 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::line;
+use crate::output::in_one_line;
 
 /// Search what this device has. Nothing leaves it, and no connection is needed.
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ impl Args {
         client.status()?;
         for (conversation, found) in client.search(&self.query, self.limit)? {
             let title = client.conversation(conversation)?.map(|view| view.title).unwrap_or_default();
-            let text = format!("{title}  {}", line::text(client, &found)?);
+            let text = format!("{}  {}", in_one_line(&title), line::text(client, &found)?);
             context.output.line(text, &line::value(client, conversation, &found)?)?;
         }
         Ok(())

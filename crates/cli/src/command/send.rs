@@ -1,12 +1,12 @@
 use crate::context::Context;
 use crate::conversation::{self, CHAT_HELP};
 use crate::failure::Failure;
-use client::content::Content;
+use client::content::{Body, Content, Expiry};
 use runtime::{Shell, now};
 use serde_json::json;
 use wire::ConversationId;
 
-/// Send a text. Ends when the server has it, durably.
+/// Send a text. Ends when the server has it, durably. `@handle` in it tells that member of the conversation.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(help = CHAT_HELP)]
@@ -16,6 +16,19 @@ pub(crate) struct Args {
     /// Leave it in the outbox: it goes out with the next command that connects.
     #[arg(long)]
     queue: bool,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// How a text is to be taken.
+#[derive(Debug, clap::Args)]
+struct Manner {
+    /// The text is Markdown.
+    #[arg(long)]
+    markdown: bool,
+    /// It disappears so long after it was read: 30s, 5m, 2h, 1d, 4w. Without this, the conversation's timer counts.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    expires: Option<u32>,
 }
 
 /// Answer a message.
@@ -30,15 +43,17 @@ pub(crate) struct ReplyArgs {
     /// Leave it in the outbox.
     #[arg(long)]
     queue: bool,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let content = Content::text(text(self.text)?, now());
+        let content = self.manner.content(text(self.text)?);
         let profile = context.profile()?;
         let mut shell = context.shell(&profile)?;
         let id = conversation::open(&mut shell, context, &self.chat).await?;
-        deliver(shell, context, id, &content, self.queue).await
+        deliver(shell, context, id, content, self.queue).await
     }
 }
 
@@ -48,9 +63,24 @@ impl ReplyArgs {
         let mut shell = context.shell(&profile)?;
         let id = conversation::find(shell.client(), &self.chat)?;
         let target = conversation::message(shell.client(), id, &self.message)?;
-        let content = Content::text(text(self.text)?, now()).replying_to(target);
-        deliver(shell, context, id, &content, self.queue).await
+        let content = self.manner.content(text(self.text)?).replying_to(target);
+        deliver(shell, context, id, content, self.queue).await
     }
+}
+
+impl Manner {
+    fn content(&self, text: String) -> Content {
+        let body = if self.markdown { Body::Markdown(text) } else { Body::Text(text) };
+        let content = Content::new(body, now());
+        match self.expires {
+            Some(seconds) => content.expiring(Expiry::after_reading(seconds)),
+            None => content,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<u32, String> {
+    crate::duration::parse(text).ok_or_else(|| String::from("write 30s, 5m, 2h, 1d or 4w; a year at most"))
 }
 
 /// Sends, says so, and ends politely.
@@ -58,10 +88,11 @@ pub(super) async fn deliver(
     mut shell: Shell,
     context: &Context,
     conversation: ConversationId,
-    content: &Content,
+    content: Content,
     queue: bool,
 ) -> Result<(), Failure> {
-    let (message, seq) = conversation::send(&mut shell, context, conversation, content, queue).await?;
+    let content = shell.client().with_mentions(conversation, content, now())?;
+    let (message, seq) = conversation::send(&mut shell, context, conversation, &content, queue).await?;
     let text = seq.map_or_else(|| String::from("waits in the outbox"), |seq| format!("sent as #{seq}"));
     let value = json!({"conversation": conversation.to_string(), "message": message.to_string(), "seq": seq});
     context.output.line(text, &value)?;

@@ -2,6 +2,7 @@ use crate::context::Context;
 use crate::conversation::{self, CHAT_HELP};
 use crate::failure::{Failure, Kind};
 use crate::line;
+use crate::output::in_one_line;
 use client::{Client, Event};
 use runtime::{Next, now};
 use wire::{ConversationId, Refusal};
@@ -62,7 +63,7 @@ impl Args {
         views.reverse();
         for view in views {
             if chosen.is_none() && !context.output.json {
-                println!("— {} —", view.title);
+                println!("— {} —", in_one_line(&view.title));
             }
             for found in client.lines(view.id, self.lines)? {
                 context.output.line(line::text(client, &found)?, &line::value(client, view.id, &found)?)?;
@@ -105,7 +106,7 @@ impl Args {
             return Ok(());
         }
         let title = client.conversation(conversation)?.map(|view| view.title).unwrap_or_default();
-        let prefix = if self.chat.is_none() { format!("{title}  ") } else { String::new() };
+        let prefix = if self.chat.is_none() { format!("{}  ", in_one_line(&title)) } else { String::new() };
         let text = format!("{prefix}{}", line::text(client, found)?);
         context.output.line(text, &line::value(client, conversation, found)?)?;
         Ok(client.mark_read(conversation, now())?)

@@ -3,8 +3,9 @@ use crate::conversation::person;
 use crate::failure::{Failure, Kind};
 use serde_json::json;
 
-/// Show a person's safety number and devices. Compare the number with the person by voice or in person: if it is the same
-/// on both sides, nobody stands between you.
+/// Show a person's safety number and devices.
+///
+/// Compare the number with the person by voice or in person: if it is the same on both sides, nobody stands between you.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The person's handle.
@@ -25,7 +26,7 @@ impl Args {
         let warning = contact.refused.as_ref().map(|why| format!("\n⚠ the server's last word was refused: {why}"));
         let text = format!(
             "{}\nsafety number  {}\ndevices        {}{}",
-            contact.handle,
+            crate::output::in_one_line(&contact.handle),
             contact.safety_number,
             devices.join("\n               "),
             warning.unwrap_or_default()
@@ -33,6 +34,7 @@ impl Args {
         let value = json!({
             "handle": contact.handle, "user": contact.user.to_string(), "safety_number": contact.safety_number,
             "devices": devices, "refused": contact.refused,
+            "verification": super::safety::name(contact.verification),
         });
         context.output.line(text, &value)?;
         shell.close().await;

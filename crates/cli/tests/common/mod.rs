@@ -212,6 +212,13 @@ impl Done {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// Its exit status and what it printed as an error, for people.
+    #[track_caller]
+    pub fn failure_text(self) -> (i32, String) {
+        assert!(!self.0.status.success(), "it should have failed: {}", String::from_utf8_lossy(&self.0.stdout));
+        (self.0.status.code().unwrap(), String::from_utf8_lossy(&self.0.stderr).into_owned())
+    }
+
     /// Its exit status and the error that it printed.
     #[track_caller]
     pub fn failure(self) -> (i32, Value) {

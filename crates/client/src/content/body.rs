@@ -13,6 +13,7 @@ const RECEIPT: u16 = 6;
 const NAME: u16 = 7;
 const TOPIC: u16 = 8;
 const FILE: u16 = 9;
+const TIMER: u16 = 10;
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,11 @@ pub enum Body {
     Topic(String),
     /// A file that travels elsewhere, sealed.
     File(FileAnnouncement),
+    /// New messages disappear so many seconds after they were read; 0: they stay.
+    Timer {
+        /// Seconds, or 0.
+        seconds: u32,
+    },
     /// A kind, or a version of one, that this program does not know.
     Unknown(Unknown),
 }
@@ -115,6 +121,13 @@ struct Deleted {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
+struct Timed {
+    #[n(0)]
+    seconds: u32,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
 struct Read {
     #[n(0)]
     up_to: u64,
@@ -133,6 +146,7 @@ impl Body {
             Self::Name(_) => NAME,
             Self::Topic(_) => TOPIC,
             Self::File(_) => FILE,
+            Self::Timer { .. } => TIMER,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
@@ -149,6 +163,7 @@ impl Body {
             Self::Name(_) => "name",
             Self::Topic(_) => "topic",
             Self::File(_) => "file",
+            Self::Timer { .. } => "timer",
             Self::Unknown(_) => "unknown",
         }
     }
@@ -175,8 +190,27 @@ impl Body {
     pub const fn is_line(&self) -> bool {
         matches!(
             self,
-            Self::Text(_) | Self::Markdown(_) | Self::File(_) | Self::Unknown(_) | Self::Name(_) | Self::Topic(_)
+            Self::Text(_)
+                | Self::Markdown(_)
+                | Self::File(_)
+                | Self::Unknown(_)
+                | Self::Name(_)
+                | Self::Topic(_)
+                | Self::Timer { .. }
         )
+    }
+
+    /// Whether a conversation's timer applies to it: what people say, not what they say about the conversation.
+    pub const fn can_expire(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Markdown(_) | Self::File(_))
+    }
+
+    /// The timer that it sets.
+    pub(crate) const fn timer(&self) -> Option<u32> {
+        match self {
+            Self::Timer { seconds } => Some(*seconds),
+            _ => None,
+        }
     }
 
     pub(super) fn into_unknown(self) -> Self {
@@ -194,6 +228,7 @@ impl Body {
             Self::Reaction(reaction) => wire::encode(reaction),
             Self::Receipt { read_up_to } => wire::encode(&Read { up_to: *read_up_to }),
             Self::File(file) => wire::encode(file),
+            Self::Timer { seconds } => wire::encode(&Timed { seconds: *seconds }),
             Self::Unknown(unknown) => unknown.bytes.clone(),
         }
     }
@@ -210,6 +245,7 @@ impl Body {
             REACTION => Self::Reaction(wire::decode(map)?),
             RECEIPT => wire::decode::<Read>(map).map(|read| Self::Receipt { read_up_to: read.up_to })?,
             FILE => Self::File(wire::decode(map)?),
+            TIMER => wire::decode::<Timed>(map).map(|timed| Self::Timer { seconds: timed.seconds })?,
             kind => Self::Unknown(Unknown { kind, bytes: map.to_vec() }),
         })
     }
@@ -255,6 +291,7 @@ mod tests {
             Body::Name("n".into()),
             Body::Topic("t".into()),
             Body::File(FileAnnouncement { name: "plan.pdf".into(), size: 7, media_type: None }),
+            Body::Timer { seconds: 86_400 },
             Body::Unknown(Unknown { kind: 999, bytes: wire::encode(&Words { text: "x".into() }) }),
         ]
     }

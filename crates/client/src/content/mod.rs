@@ -6,9 +6,14 @@
 //! a kind that this version does not know is kept as it came and shown as such, never dropped.
 
 mod body;
+mod expiry;
+pub mod markdown;
+mod mention;
 mod view;
 
 pub use body::{Body, FileAnnouncement, Reaction, Unknown};
+pub use expiry::Expiry;
+pub(crate) use mention::find_mentions;
 pub use view::{MessageView, ReactionView, fold};
 
 use minicbor::{Decode, Encode};
@@ -35,7 +40,9 @@ pub struct Content {
     #[n(4)]
     #[cbor(default)]
     pub mentions: Vec<Mention>,
-    // Key 5 is set aside for the expiry of a message (milliseconds after it was read).
+    /// How long it is to live.
+    #[n(5)]
+    pub expiry: Option<Expiry>,
 }
 
 /// A person named in a text.
@@ -81,7 +88,7 @@ const VERSION: u8 = 1;
 impl Content {
     /// A content of this version without reply and mentions.
     pub const fn new(body: Body, sent_at: UnixMillis) -> Self {
-        Self { version: VERSION, sent_at, body, in_reply_to: None, mentions: Vec::new() }
+        Self { version: VERSION, sent_at, body, in_reply_to: None, mentions: Vec::new(), expiry: None }
     }
 
     /// A text.
@@ -93,6 +100,12 @@ impl Content {
     #[must_use]
     pub fn replying_to(self, message: MessageId) -> Self {
         Self { in_reply_to: Some(message), ..self }
+    }
+
+    /// The same with a time to live.
+    #[must_use]
+    pub fn expiring(self, expiry: Expiry) -> Self {
+        Self { expiry: Some(expiry), ..self }
     }
 
     /// The encoded content.

@@ -1,6 +1,7 @@
 //! A message as a person sees it: its words after edits, whether it was taken back, and who reacted.
 
-use super::{Body, Content};
+use super::markdown::Document;
+use super::{Body, Content, Expiry, Mention};
 use crate::database::{MessageRow, MessageState};
 use crate::group::Notice;
 use std::collections::BTreeMap;
@@ -36,6 +37,10 @@ pub struct MessageView {
     pub reason: Option<String>,
     /// What a commit did to the members, if that is what the line is about.
     pub notice: Option<Notice>,
+    /// People named in what it says now.
+    pub mentions: Vec<Mention>,
+    /// How long it is to live.
+    pub expiry: Option<Expiry>,
 }
 
 /// Who reacted with a symbol.
@@ -61,6 +66,8 @@ pub fn fold(line: &MessageRow, changes: &[MessageRow]) -> MessageView {
         at: line.at,
         state: line.state,
         in_reply_to: content.as_ref().and_then(|content| content.in_reply_to),
+        mentions: content.as_ref().map(|content| content.mentions.clone()).unwrap_or_default(),
+        expiry: content.as_ref().and_then(|content| content.expiry),
         body: content.map(|content| content.body),
         deleted: false,
         history: Vec::new(),
@@ -70,11 +77,11 @@ pub fn fold(line: &MessageRow, changes: &[MessageRow]) -> MessageView {
     };
     let mut reactions = BTreeMap::<(String, UserId), bool>::new();
     for change in changes.iter().filter(|change| change.takes_effect()) {
-        let Some((author, body)) = change.author.zip(Content::from_bytes(&change.content).ok().map(|c| c.body)) else {
+        let Some((author, content)) = change.author.zip(Content::from_bytes(&change.content).ok()) else {
             continue;
         };
-        match body {
-            Body::Edit { text, .. } if may_change(author, line) => view.edit(text),
+        match content.body {
+            Body::Edit { text, .. } if may_change(author, line) => view.edit(text, content.mentions),
             Body::Delete { .. } if may_change(author, line) => view.delete(),
             Body::Reaction(reaction) => {
                 reactions.insert((reaction.symbol, author), !reaction.removed);
@@ -93,8 +100,18 @@ fn may_change(author: UserId, line: &MessageRow) -> bool {
 }
 
 impl MessageView {
-    fn edit(&mut self, text: String) {
+    /// What it says, as a tree to be shown; empty when it has no words.
+    pub fn document(&self) -> Document {
+        match &self.body {
+            Some(Body::Markdown(text)) => Document::parse(text, &self.mentions),
+            Some(body) => Document::plain(body.words().unwrap_or_default(), &self.mentions),
+            None => Document::default(),
+        }
+    }
+
+    fn edit(&mut self, text: String, mentions: Vec<Mention>) {
         if let Some(Body::Text(words) | Body::Markdown(words)) = &mut self.body {
+            self.mentions = mentions;
             self.history.push(std::mem::replace(words, text));
         }
     }
@@ -102,6 +119,7 @@ impl MessageView {
     fn delete(&mut self) {
         self.deleted = true;
         self.body = None;
+        self.mentions.clear();
         self.history.clear();
     }
 

@@ -47,10 +47,12 @@ pub(crate) struct ConversationRow {
     pub(crate) sweep_at: Option<UnixMillis>,
     pub(crate) name: Option<String>,
     pub(crate) topic: Option<String>,
+    /// Seconds after reading that new messages live; 0: for ever.
+    pub(crate) timer: u32,
 }
 
 const COLUMNS: &str = "id, state, kind, peer, group_id, claim_key, generation, cursor, entry_hash, acknowledged, begins, \
-                       read_up_to, forked, repaired_at, renew_at, name, topic, sweep_at";
+                       read_up_to, forked, repaired_at, renew_at, name, topic, sweep_at, timer";
 /// Hashes of so many recent entries are kept for every conversation.
 const LOG_HASHES_KEPT: u64 = 4_096;
 
@@ -75,6 +77,7 @@ impl ConversationRow {
             name: None,
             topic: None,
             sweep_at: None,
+            timer: 0,
         }
     }
 
@@ -83,6 +86,7 @@ impl ConversationRow {
         match body {
             Body::Name(name) => self.name.as_ref() == Some(name),
             Body::Topic(topic) => self.topic.as_ref() == Some(topic),
+            Body::Timer { seconds } => self.timer == *seconds,
             _ => false,
         }
     }
@@ -91,7 +95,8 @@ impl ConversationRow {
     pub(crate) fn take_title(&mut self, body: &Body) {
         match body {
             Body::Name(name) => self.name = Some(name.clone()),
-            Body::Topic(topic) => self.topic = Some(topic.clone()),
+            Body::Topic(topic) => self.topic = Some(topic.clone()).filter(|topic| !topic.is_empty()),
+            Body::Timer { seconds } => self.timer = *seconds,
             _ => {}
         }
     }
@@ -123,13 +128,13 @@ pub(crate) fn all(db: &Connection) -> Result<Vec<ConversationRow>> {
 
 pub(crate) fn save(db: &Connection, row: &ConversationRow) -> Result<()> {
     let sql = format!(
-        "INSERT INTO conversation ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO conversation ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, peer = excluded.peer, group_id = excluded.group_id,
          claim_key = excluded.claim_key, generation = excluded.generation, cursor = excluded.cursor,
          entry_hash = excluded.entry_hash, acknowledged = excluded.acknowledged, begins = excluded.begins,
          read_up_to = excluded.read_up_to, forked = excluded.forked, repaired_at = excluded.repaired_at,
          renew_at = excluded.renew_at,
-         name = excluded.name, topic = excluded.topic, sweep_at = excluded.sweep_at"
+         name = excluded.name, topic = excluded.topic, sweep_at = excluded.sweep_at, timer = excluded.timer"
     );
     db.prepare_cached(&sql)?.execute(params![
         row.id.as_bytes(),
@@ -150,6 +155,7 @@ pub(crate) fn save(db: &Connection, row: &ConversationRow) -> Result<()> {
         row.name,
         row.topic,
         row.sweep_at.map(signed),
+        row.timer,
     ])?;
     Ok(())
 }
@@ -221,6 +227,7 @@ fn read(row: &Row<'_>) -> Result<ConversationRow> {
         name: row.get(15)?,
         topic: row.get(16)?,
         sweep_at: optional(row, 17)?,
+        timer: row.get(18)?,
     })
 }
 

@@ -20,6 +20,8 @@ pub enum MessageState {
     Refused = 4,
     /// Nobody sent it: this device notes what a commit did to the members ([`crate::Notice`]).
     Notice = 5,
+    /// Its time is over: only that there was one is left.
+    Expired = 6,
 }
 
 /// A message as it is stored.
@@ -51,7 +53,7 @@ pub(crate) struct Place {
     pub(crate) target: Option<MessageId>,
 }
 
-const COLUMNS: &str = "seq, message_id, author, device, at, state, content, reason";
+pub(super) const COLUMNS: &str = "seq, message_id, author, device, at, state, content, reason";
 /// Recorded lines in the order of the log, then those that wait, in the order in which they were written.
 const ORDER: &str = "seq IS NULL, generation, seq, id";
 
@@ -84,6 +86,14 @@ pub(crate) fn insert(db: &Connection, conversation: &ConversationRow, row: &Mess
     ])
 }
 
+/// The line at a place in the log.
+pub(crate) fn at_seq(db: &Connection, conversation: ConversationId, seq: u64) -> Result<Option<MessageRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM message WHERE conversation = ? AND seq = ? AND line = 1 ORDER BY generation DESC LIMIT 1"
+    );
+    db.prepare_cached(&sql)?.query_row(params![conversation.as_bytes(), signed(seq)], read).optional()
+}
+
 pub(crate) fn find(db: &Connection, conversation: ConversationId, id: MessageId) -> Result<Option<MessageRow>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM message WHERE conversation = ? AND message_id = ?"))?
         .query_row([conversation.as_bytes(), id.as_bytes()], read)
@@ -111,30 +121,17 @@ pub(crate) fn set_failed(db: &Connection, conversation: ConversationId, id: Mess
         .map(|_| ())
 }
 
-/// Wipes the words of a deleted message and of its edits. `secure_delete` overwrites them in the file.
-pub(crate) fn wipe(
-    db: &Connection,
-    conversation: ConversationId,
-    target: MessageId,
-    author: UserId,
-) -> Result<Vec<i64>> {
-    let sql = "UPDATE message SET content = x'' WHERE conversation = ?1 AND author = ?3
-               AND (message_id = ?2 OR (target = ?2 AND kind = 3)) RETURNING id";
-    db.prepare_cached(sql)?
-        .query_map(params![conversation.as_bytes(), target.as_bytes(), author.as_bytes()], |row| row.get(0))?
-        .collect()
+/// Leaves only that there was a message.
+pub(crate) fn set_expired(db: &Connection, row: i64) -> Result<()> {
+    let sql =
+        "UPDATE message SET state = 6, line = 0, content = x'', reason = NULL, lifetime = NULL, expires_at = NULL,
+               names_me = 0 WHERE id = ?";
+    db.prepare_cached(sql)?.execute([row]).map(|_| ())
 }
 
-/// The last lines of a conversation, oldest first.
-pub(crate) fn last_lines(db: &Connection, conversation: ConversationId, limit: u32) -> Result<Vec<MessageRow>> {
-    let descending = "seq IS NULL DESC, generation DESC, seq DESC, id DESC";
-    let sql =
-        format!("SELECT {COLUMNS} FROM message WHERE conversation = ? AND line = 1 ORDER BY {descending} LIMIT ?");
-    let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![conversation.as_bytes(), limit], read)?;
-    let mut lines: Vec<_> = rows.collect::<Result<_>>()?;
-    lines.reverse();
-    Ok(lines)
+/// It names the person whose device this is.
+pub(crate) fn set_naming(db: &Connection, row: i64) -> Result<()> {
+    db.prepare_cached("UPDATE message SET names_me = 1 WHERE id = ?")?.execute([row]).map(|_| ())
 }
 
 /// What changes a message, in order.
@@ -155,6 +152,22 @@ pub(crate) fn unread(db: &Connection, conversation: &ConversationRow, own: UserI
     u64::try_from(count).map_err(|_| damaged())
 }
 
+/// Lines after what was read that name the person whose device this is.
+pub(crate) fn unread_naming(db: &Connection, conversation: &ConversationRow) -> Result<u64> {
+    let sql = "SELECT count(*) FROM message WHERE conversation = ? AND names_me = 1 AND seq > ?";
+    let count: i64 = db
+        .prepare_cached(sql)?
+        .query_row(params![conversation.id.as_bytes(), signed(conversation.read_up_to)], |row| row.get(0))?;
+    u64::try_from(count).map_err(|_| damaged())
+}
+
+/// The place in the log of a person's last message; 0 without one.
+pub(crate) fn last_of(db: &Connection, conversation: ConversationId, author: UserId) -> Result<u64> {
+    let sql = "SELECT coalesce(max(seq), 0) FROM message WHERE conversation = ? AND author = ?";
+    let seq: i64 = db.prepare_cached(sql)?.query_row([conversation.as_bytes(), author.as_bytes()], |row| row.get(0))?;
+    u64::try_from(seq).map_err(|_| damaged())
+}
+
 /// How many messages of a conversation could not be decrypted.
 pub(crate) fn undecryptable(db: &Connection, conversation: ConversationId) -> Result<u64> {
     let sql = "SELECT count(*) FROM message WHERE conversation = ? AND state = 3";
@@ -168,8 +181,8 @@ pub(crate) fn by_row(db: &Connection, id: i64) -> Result<Option<(ConversationId,
     db.prepare_cached(&sql)?.query_row([id], |row| Ok((ConversationId::from_bytes(row.get(8)?), read(row)?))).optional()
 }
 
-fn read(row: &Row<'_>) -> Result<MessageRow> {
-    use MessageState::{Failed, Notice, Pending, Recorded, Refused, Undecryptable};
+pub(super) fn read(row: &Row<'_>) -> Result<MessageRow> {
+    use MessageState::{Expired, Failed, Notice, Pending, Recorded, Refused, Undecryptable};
     let number = |column| match row.get::<_, Option<i64>>(column)? {
         Some(number) => u64::try_from(number).map(Some).map_err(|_| damaged()),
         None => Ok(None),
@@ -181,7 +194,7 @@ fn read(row: &Row<'_>) -> Result<MessageRow> {
         author: row.get::<_, Option<_>>(2)?.map(UserId::from_bytes),
         device: DeviceId::from_bytes(row.get(3)?),
         at: number(4)?.unwrap_or_default(),
-        state: [Pending, Recorded, Failed, Undecryptable, Refused, Notice]
+        state: [Pending, Recorded, Failed, Undecryptable, Refused, Notice, Expired]
             .into_iter()
             .find(|known| *known as i64 == state)
             .ok_or_else(damaged)?,

@@ -5,16 +5,21 @@ pub(crate) mod account;
 pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod device;
+pub(crate) mod expiry;
 pub(crate) mod key_package;
 pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod meta;
 pub(crate) mod mls;
 pub(crate) mod outbox;
+pub(crate) mod page;
 pub(crate) mod search;
+pub(crate) mod setting;
+pub(crate) mod verified;
 
 pub use conversation::ConversationState;
 pub use message::{MessageRow, MessageState};
+pub use page::Place as LinePlace;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
@@ -67,7 +72,11 @@ pub(crate) fn damaged() -> rusqlite::Error {
 }
 
 /// Numbered migrations; the file's `user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_devices.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_devices.sql"),
+    include_str!("migrations/0003_expiry.sql"),
+];
 
 /// The device's database, open.
 pub struct Database {
@@ -119,7 +128,14 @@ impl Database {
             transaction.pragma_update(None, "user_version", number)?;
             transaction.commit()?;
         }
-        Ok(())
+        let transaction = self.begin()?;
+        search::fill_if_outdated(&transaction)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Drops the write-ahead log, where the pages of what was wiped may still stand as they were.
+    pub(crate) fn drop_old_pages(&self) -> Result<(), DatabaseError> {
+        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 }
 
@@ -198,6 +214,31 @@ mod tests {
         database.connection.pragma_update(None, "user_version", 99).unwrap();
         drop(database);
         assert!(matches!(Database::open(&path, &key()), Err(DatabaseError::TooNew { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_is_brought_up_with_its_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device.db");
+        let connection = Connection::open(&path).unwrap();
+        unlock(&connection, &key()).unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO conversation (id, state, kind, entry_hash) VALUES (x'01', 2, 0, x'00');
+                 INSERT INTO search (rowid, words) VALUES (7, 'old');",
+            )
+            .unwrap();
+        let sql = "INSERT INTO message (id, conversation, generation, device, at, state, kind, line, content)
+                   VALUES (7, x'01', 0, x'02', 5, 1, 1, 1, ?)";
+        connection.execute(sql, [crate::content::Content::text("北京 hello", 5).to_bytes()]).unwrap();
+        drop(connection);
+        for _ in 0..2 {
+            let database = Database::open(&path, &key()).unwrap();
+            assert_eq!(search::find(database.reader(), "北京", 9).unwrap(), [7]);
+            search::remove(database.reader(), 99, "北京").unwrap();
+        }
     }
 
     #[test]

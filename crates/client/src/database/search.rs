@@ -1,14 +1,35 @@
 //! Local search. Words are indexed as they are; runs of scripts that are written without spaces are indexed as every
 //! character and every two neighbours, so that a Chinese word of two characters is one term.
 
+use crate::content::Content;
 use rusqlite::{Connection, Result, params};
 
 pub(crate) fn index(db: &Connection, row: i64, text: &str) -> Result<()> {
     db.prepare_cached("INSERT INTO search (rowid, words) VALUES (?, ?)")?.execute(params![row, terms(text)]).map(|_| ())
 }
 
-pub(crate) fn remove(db: &Connection, row: i64) -> Result<()> {
-    db.prepare_cached("DELETE FROM search WHERE rowid = ?")?.execute([row]).map(|_| ())
+/// Takes a text out of the index, which keeps no copy of it: it has to be the very text that was indexed. A row that is not
+/// in the index is left alone; taking it out would damage what the others have.
+pub(crate) fn remove(db: &Connection, row: i64, text: &str) -> Result<()> {
+    let sql = "INSERT INTO search (search, rowid, words)
+               SELECT 'delete', ?1, ?2 WHERE EXISTS (SELECT 1 FROM search_docsize WHERE id = ?1)";
+    db.prepare_cached(sql)?.execute(params![row, terms(text)]).map(|_| ())
+}
+
+/// Fills the index from the messages, after its form has changed.
+pub(crate) fn fill_if_outdated(db: &Connection) -> Result<()> {
+    if db.execute("DELETE FROM meta WHERE name = 'search_outdated'", [])? == 0 {
+        return Ok(());
+    }
+    let mut messages = db.prepare("SELECT id, content FROM message WHERE state IN (0, 1, 2)")?;
+    let mut rows = messages.query([])?;
+    while let Some(row) = rows.next()? {
+        let content = Content::from_bytes(&row.get::<_, Vec<u8>>(1)?).ok();
+        if let Some(words) = content.as_ref().and_then(|content| content.body.words()) {
+            index(db, row.get(0)?, words)?;
+        }
+    }
+    Ok(())
 }
 
 /// Row numbers of messages that hold every part of the query, newest first.
@@ -97,7 +118,8 @@ mod tests {
     fn indexed(texts: &[&str]) -> Connection {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(
-            "CREATE VIRTUAL TABLE search USING fts5 (words, content='', contentless_delete=1, detail=full, tokenize='ascii')",
+            "CREATE VIRTUAL TABLE search USING fts5 (words, content='', detail=full, tokenize='ascii');
+             INSERT INTO search (search, rank) VALUES ('secure-delete', 1);",
         )
         .unwrap();
         for (row, text) in (1..).zip(texts) {
@@ -119,8 +141,13 @@ mod tests {
     #[test]
     fn what_is_removed_is_not_found() {
         let db = indexed(&["北京", "北京"]);
-        remove(&db, 1).unwrap();
+        remove(&db, 1, "北京").unwrap();
+        remove(&db, 1, "北京").unwrap();
+        remove(&db, 77, "北京").unwrap();
         assert_eq!(find(&db, "北京", 10).unwrap(), [2]);
+        db.execute_batch("INSERT INTO search (search) VALUES ('integrity-check')").unwrap();
+        let terms: i64 = db.query_row("SELECT count(*) FROM search_docsize", [], |row| row.get(0)).unwrap();
+        assert_eq!(terms, 1);
     }
 
     #[test]

@@ -112,7 +112,8 @@ impl Turn<'_> {
         }
         let added = commit.changes.iter().any(|change| matches!(change, Change::Add(_)));
         if matches!(wish, Wish::Add { announce: true, .. }) && added {
-            let repeat = [row.name.clone().map(Body::Name), row.topic.clone().map(Body::Topic)];
+            let timer = (row.timer > 0).then_some(Body::Timer { seconds: row.timer });
+            let repeat = [row.name.clone().map(Body::Name), row.topic.clone().map(Body::Topic), timer];
             for body in repeat.into_iter().flatten() {
                 self.enqueue(row.id, &Content::new(body, self.now))?;
             }
