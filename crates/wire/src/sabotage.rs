@@ -160,7 +160,7 @@ mod tests {
     #[cfg(not(sabotage))]
     #[test]
     fn nothing_is_left_out() {
-        const STANDS: bool = stands(Defence::Vouching);
-        assert!(STANDS, "known to the compiler");
+        // Known to the compiler, which leaves nothing of a switch behind.
+        const { assert!(stands(Defence::Vouching)) }
     }
 }
