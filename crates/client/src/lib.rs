@@ -40,6 +40,7 @@ mod receive;
 mod renew;
 mod repair;
 mod session;
+mod siblings;
 mod start;
 mod sweep;
 mod turn;
