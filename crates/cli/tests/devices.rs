@@ -139,6 +139,28 @@ fn who_starts_something_later_reaches_every_device() {
 }
 
 #[test]
+fn what_one_device_begins_the_other_reads_from_the_first_word() {
+    let server = Server::start();
+    let (alice, bob) = (server.joined("alice"), server.joined("bob"));
+    let laptop = linked(&server, &alice, "laptop");
+    alice.say("@bob", "begun on the phone");
+    alice.run(&["group", "lab", "@bob"]).success();
+    alice.say("lab", "lab begun on the phone");
+    laptop.run(&["group", "desk", "@bob"]).success();
+    laptop.say("desk", "desk begun on the laptop");
+    bob.say("@alice", "heard");
+    for person in [&alice, &laptop, &bob] {
+        let texts = person.texts();
+        for text in ["begun on the phone", "lab begun on the phone", "desk begun on the laptop", "heard"] {
+            assert!(texts.iter().any(|line| line == text), "{}: {text} in {texts:?}", person.profile.display());
+        }
+    }
+    for chat in ["lab", "desk"] {
+        assert_eq!(leaves(&bob, chat, "alice"), 2, "{chat}");
+    }
+}
+
+#[test]
 fn a_device_is_linked_while_messages_flow() {
     let server = Server::start();
     let (alice, bob) = (server.joined("alice"), server.joined("bob"));

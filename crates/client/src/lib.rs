@@ -45,6 +45,7 @@ mod renew;
 mod repair;
 mod session;
 mod settings;
+mod siblings;
 mod start;
 mod sweep;
 mod turn;

@@ -24,7 +24,7 @@ impl Turn<'_> {
             OutboxKind::Rejoin => self.transmit::<Commit>(&unsent),
             OutboxKind::Add => self.deliver_commit(row, unsent),
             OutboxKind::Message => self.deliver_message(row, unsent),
-            OutboxKind::Wish | OutboxKind::Expel => self.deliver_wish(row, unsent),
+            OutboxKind::Wish | OutboxKind::Upkeep => self.deliver_wish(row, unsent),
             OutboxKind::Propose => self.deliver_proposal(row, &unsent),
         }
     }
@@ -127,7 +127,7 @@ impl Turn<'_> {
             OutboxKind::Propose => {
                 (EntryKind::Proposal, parameters::<Propose>(&unsent).map(|propose| propose.payload)?)
             }
-            OutboxKind::Add | OutboxKind::Rejoin | OutboxKind::Wish | OutboxKind::Expel => {
+            OutboxKind::Add | OutboxKind::Rejoin | OutboxKind::Wish | OutboxKind::Upkeep => {
                 (EntryKind::Commit, parameters::<Commit>(&unsent).map(|commit| commit.commit)?)
             }
             OutboxKind::Message => (EntryKind::Application, parameters::<Send>(&unsent).map(|send| send.payload)?),
@@ -191,7 +191,7 @@ impl Turn<'_> {
                 outbox::delete(self.db, id, message_id)?;
                 self.start_repair(row)
             }
-            OutboxKind::Wish | OutboxKind::Propose | OutboxKind::Expel => {
+            OutboxKind::Wish | OutboxKind::Propose | OutboxKind::Upkeep => {
                 self.give_up(row, &unsent, &refusal.to_string())
             }
             // The Welcome is gone, or the conversation cannot be made here: what waits behind it says so in time.

@@ -98,7 +98,7 @@ impl Turn<'_> {
         let unsent = outbox::find(self.db, row.id, entry.message_id)?;
         match unsent.as_ref().map(|unsent| unsent.kind) {
             Some(OutboxKind::Message) => self.own_message_recorded(row, entry)?,
-            Some(OutboxKind::Add | OutboxKind::Wish | OutboxKind::Expel) => {
+            Some(OutboxKind::Add | OutboxKind::Wish | OutboxKind::Upkeep) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
                 self.own_commit_recorded(row, entry, unsent.as_ref())?;
             }
@@ -136,7 +136,7 @@ impl Turn<'_> {
                 self.watch_renewal(row);
                 self.becomes_active(row);
                 self.note_commit(row, entry, &commit, &admins)?;
-                match unsent.filter(|unsent| matches!(unsent.kind, OutboxKind::Wish | OutboxKind::Expel)) {
+                match unsent.filter(|unsent| matches!(unsent.kind, OutboxKind::Wish | OutboxKind::Upkeep)) {
                     Some(wish) => self.wish_recorded(row, wish, &commit),
                     None => Ok(()),
                 }

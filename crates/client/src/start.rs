@@ -62,8 +62,9 @@ impl Turn<'_> {
         let row = if row.group.is_some() { row } else { self.create_direct(row)? };
         let add = MessageId::from_bytes(self.entropy.array());
         outbox::insert(self.db, id, OutboxKind::Add, add, Some(&wire::encode(&claimed)), None)?;
-        conversation::save(self.db, &ConversationRow { state: ConversationState::Creating, claim_key: None, ..row })?;
-        Ok(())
+        let row = ConversationRow { state: ConversationState::Creating, claim_key: None, ..row };
+        conversation::save(self.db, &row)?;
+        self.add_siblings(&row)
     }
 
     pub(crate) fn create_direct(&mut self, row: ConversationRow) -> Result<ConversationRow, Error> {

@@ -54,10 +54,10 @@ impl Turn<'_> {
         let row = ConversationRow { sweep_at: None, ..row };
         conversation::save(self.db, &row)?;
         let devices = self.gone(&row)?;
-        if !devices.is_empty() && outbox::find_kind(self.db, row.id, OutboxKind::Expel)?.is_none() {
+        if !devices.is_empty() {
             let key = MessageId::from_bytes(self.entropy.array());
             let wish = wire::encode(&Wish::Expel { devices });
-            outbox::insert(self.db, row.id, OutboxKind::Expel, key, Some(&wish), None)?;
+            outbox::insert(self.db, row.id, OutboxKind::Upkeep, key, Some(&wish), None)?;
         }
         Ok(row)
     }

@@ -119,6 +119,7 @@ impl Turn<'_> {
         self.memory.attention.insert(id);
         self.watch_renewal(&row);
         self.tell(Event::ConversationAdded(id));
+        self.add_siblings(&row)?;
         self.take_over(&row)
     }
 

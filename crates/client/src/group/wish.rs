@@ -47,6 +47,13 @@ pub(crate) enum Wish {
         #[n(0)]
         devices: Vec<DeviceId>,
     },
+    /// Add the person's other devices. Every member may.
+    #[n(5)]
+    Siblings {
+        /// With which key packages.
+        #[n(0)]
+        claim: Claim,
+    },
 }
 
 /// Key packages of one person.
@@ -107,18 +114,20 @@ impl Wish {
     pub(crate) fn unclaimed(&self) -> Option<&Claim> {
         match self {
             Self::Add { claims, .. } => claims.iter().find(|claim| claim.packages.is_none()),
+            Self::Siblings { claim } => Some(claim).filter(|claim| claim.packages.is_none()),
             _ => None,
         }
     }
 
     /// Keeps what was claimed for a person.
     pub(crate) fn claimed(&mut self, user: UserId, packages: Vec<ClaimedKeyPackage>) {
-        if let Self::Add { claims, .. } = self {
-            claims
-                .iter_mut()
-                .filter(|claim| claim.user == user)
-                .for_each(|claim| claim.packages = Some(packages.clone()));
-        }
+        let claims = match self {
+            Self::Add { claims, .. } => claims.as_mut_slice(),
+            Self::Siblings { claim } => std::slice::from_mut(claim),
+            _ => return,
+        };
+        let of_user = claims.iter_mut().filter(|claim| claim.user == user);
+        of_user.for_each(|claim| claim.packages = Some(packages.clone()));
     }
 
     /// What is to be done now.
@@ -132,6 +141,7 @@ impl Wish {
             Self::Admin { user, admin } => now.set_admin(*user, *admin),
             Self::Leave => now.leave(),
             Self::Expel { devices } => Ok(now.expel(devices)),
+            Self::Siblings { claim } => Ok(now.add_packages(std::slice::from_ref(claim))),
         }
     }
 }
@@ -141,15 +151,19 @@ impl Situation {
         if !self.is_admin(self.own) && self.policy.who_may_add == WhoMayAdd::Admins {
             return Err(Obstacle::NotAdmin);
         }
+        Ok(self.add_packages(claims))
+    }
+
+    fn add_packages(&self, claims: &[Claim]) -> Plan {
         let is_new = |package: &&ClaimedKeyPackage| self.members.iter().all(|leaf| leaf.device != package.device);
         let packages = claims.iter().filter_map(|claim| claim.packages.as_ref()).flatten();
         let add: Vec<_> = packages.filter(is_new).map(|package| package.bytes.clone()).collect();
         if add.is_empty() {
-            return Ok(Plan::Done);
+            return Plan::Done;
         }
         // An admin who is no member would be one again as soon as somebody adds them.
         let policy = self.policy_with(|_| {}, &[]);
-        Ok(Plan::Commit(Proposed { add, policy, ..Proposed::default() }))
+        Plan::Commit(Proposed { add, policy, ..Proposed::default() })
     }
 
     fn remove(&self, users: &[UserId]) -> Result<Plan, Obstacle> {
@@ -353,6 +367,7 @@ mod tests {
             Wish::Admin { user: BOB, admin: true },
             Wish::Leave,
             Wish::Expel { devices: vec![leaf(BOB).device] },
+            Wish::Siblings { claim: Claim { user: BOB, key: [4; 16], packages: None } },
         ] {
             assert_eq!(wire::decode::<Wish>(&wire::encode(&wish)), Ok(wish));
         }
