@@ -80,7 +80,7 @@ impl Group {
         })
     }
 
-    fn stage(
+    pub(crate) fn stage(
         &mut self,
         device: &Device<'_>,
         provider: &Provider<'_>,

@@ -73,29 +73,40 @@ impl Device<'_> {
         policy: &GroupPolicy,
         now: UnixMillis,
     ) -> Result<Changed<Created>, Error> {
-        let (join, extensions) = (config::join(), reading::extensions(policy)?);
         self.change(|provider| {
-            if MlsGroup::load(provider.storage(), &mls_id(id))?.is_some() {
-                return Err(Error::AlreadyMember);
-            }
-            let mls = MlsGroup::builder()
-                .with_group_id(mls_id(id))
-                .ciphersuite(suite.ciphersuite())
-                .with_wire_format_policy(join.wire_format_policy())
-                .padding_size(config::PADDING_BYTES)
-                .max_past_epochs(0)
-                .number_of_resumption_psks(0)
-                .use_ratchet_tree_extension(false)
-                .sender_ratchet_configuration(config::ratchets())
-                .lifetime(config::lifetime(now))
-                .with_capabilities(reading::capabilities())
-                .with_group_context_extensions(extensions)
-                .build(provider, &self.signer(), self.credential())
-                .map_err(Error::invalid)?;
-            let group_info = mls.export_group_info(self.crypto(), &self.signer(), false).map_err(Error::invalid)?;
-            let group = Group::of(mls)?;
-            Ok((Created { group_info: bytes(&group_info)?, tree: group.tree()? }, Some(group)))
+            let group = self.found(provider, suite, id, policy, now)?;
+            let info = group.mls.export_group_info(self.crypto(), &self.signer(), false).map_err(Error::invalid)?;
+            Ok((Created { group_info: bytes(&info)?, tree: group.tree()? }, Some(group)))
         })
+    }
+
+    pub(crate) fn found(
+        &self,
+        provider: &Provider<'_>,
+        suite: Suite,
+        id: GroupId,
+        policy: &GroupPolicy,
+        now: UnixMillis,
+    ) -> Result<Group, Error> {
+        let (join, extensions) = (config::join(), reading::extensions(policy)?);
+        if MlsGroup::load(provider.storage(), &mls_id(id))?.is_some() {
+            return Err(Error::AlreadyMember);
+        }
+        let mls = MlsGroup::builder()
+            .with_group_id(mls_id(id))
+            .ciphersuite(suite.ciphersuite())
+            .with_wire_format_policy(join.wire_format_policy())
+            .padding_size(config::PADDING_BYTES)
+            .max_past_epochs(0)
+            .number_of_resumption_psks(0)
+            .use_ratchet_tree_extension(false)
+            .sender_ratchet_configuration(config::ratchets())
+            .lifetime(config::lifetime(now))
+            .with_capabilities(reading::capabilities())
+            .with_group_context_extensions(extensions)
+            .build(provider, &self.signer(), self.credential())
+            .map_err(Error::invalid)?;
+        Group::of(mls)
     }
 
     /// Joins by a Welcome. Checked are: the suite, the tree's hash and signatures, that tenant, conversation and epoch are
@@ -107,34 +118,51 @@ impl Device<'_> {
     /// # Errors
     /// [`Error::NoKeyPackage`], [`Error::AlreadyMember`], [`Error::NeedsIdentities`], [`Error::Refused`].
     pub fn join(&self, invitation: &Invitation<'_>, vouch: Vouch<'_>) -> Result<Changed<Joined>, Error> {
+        self.change(|provider| {
+            let (joined, group) = self.enter(provider, invitation, vouch)?;
+            Ok((joined, Some(group)))
+        })
+    }
+
+    pub(crate) fn enter(
+        &self,
+        provider: &Provider<'_>,
+        invitation: &Invitation<'_>,
+        vouch: Vouch<'_>,
+    ) -> Result<(Joined, Group), Error> {
         let MlsMessageBodyIn::Welcome(welcome) = reading::message(invitation.message)? else {
             return Err(Refused::Malformed.into());
         };
         Suite::of(welcome.ciphersuite())?;
         let tree = ratchet_tree(invitation.tree)?;
-        self.change(|provider| {
-            let processed = process_welcome(provider, welcome)?;
-            let id = reading::group_id(processed.unverified_group_info().group_id())?;
-            drop_older(provider, id, processed.unverified_group_info().epoch().as_u64())?;
-            let staged = JoinBuilder::new(provider, processed)
-                .with_ratchet_tree(tree)
-                .skip_lifetime_validation()
-                .build()
-                .map_err(welcome_error)?;
-            let sender = staged.welcome_sender_index();
-            let group = Group::of(staged.into_group(provider).map_err(welcome_error)?)?;
-            let inviter = group.leaf(sender)?;
-            let gone = self.check_joined(&group, invitation, invitation.epoch, vouch)?;
-            Ok((Joined { inviter, gone }, Some(group)))
-        })
+        let processed = process_welcome(provider, welcome)?;
+        let id = reading::group_id(processed.unverified_group_info().group_id())?;
+        drop_older(provider, id, processed.unverified_group_info().epoch().as_u64())?;
+        let staged = JoinBuilder::new(provider, processed)
+            .with_ratchet_tree(tree)
+            .skip_lifetime_validation()
+            .build()
+            .map_err(welcome_error)?;
+        let sender = staged.welcome_sender_index();
+        let group = Group::of(staged.into_group(provider).map_err(welcome_error)?)?;
+        let inviter = group.leaf(sender)?;
+        let gone = self.check_joined(&group, invitation, invitation.epoch, vouch)?;
+        Ok((Joined { inviter, gone }, group))
     }
 
     /// Joins again by an external commit, which removes the device's old leaf if it has one. What is stored of the group
-    /// is replaced.
+    /// is replaced. `before` is the group that the device has followed so far: another one must be further on in its chain,
+    /// and takes its place.
     ///
     /// # Errors
     /// [`Error::NeedsIdentities`], [`Error::Refused`].
-    pub fn rejoin(&self, invitation: &Invitation<'_>, aad: &Aad, vouch: Vouch<'_>) -> Result<Changed<Rejoined>, Error> {
+    pub fn rejoin(
+        &self,
+        invitation: &Invitation<'_>,
+        before: Option<Group>,
+        aad: &Aad,
+        vouch: Vouch<'_>,
+    ) -> Result<Changed<Rejoined>, Error> {
         let MlsMessageBodyIn::GroupInfo(info) = reading::message(invitation.message)? else {
             return Err(Refused::Malformed.into());
         };
@@ -152,6 +180,9 @@ impl Device<'_> {
             let (mls, bundle) = self.commit_externally(provider, info, tree, aad)?;
             let group = Group::of(mls)?;
             let gone = self.check_joined(&group, invitation, invitation.epoch.saturating_add(1), vouch)?;
+            if let Some(before) = before.filter(|before| before.id != group.id) {
+                before.give_way(provider, &group)?;
+            }
             let (commit, _, group_info) = bundle.into_messages();
             let group_info = bytes(&group_info.ok_or(Refused::GroupInfo)?)?;
             Ok((Rejoined { commit: bytes(&commit)?, group_info, gone }, Some(group)))

@@ -29,6 +29,7 @@ mod group;
 mod join;
 mod open;
 mod storage;
+mod succession;
 
 pub use commit::{Committed, Pending, Proposed};
 pub use device::{Device, KeyPackageUse, NewKeyPackage};
@@ -40,3 +41,4 @@ pub use open::Opened;
 pub use roster::key_package::{KeyPackageFacts, check as check_key_package};
 pub use roster::reading::{LeafView, Suite};
 pub use roster::{KeyPackageFault, Refused, Vouch, Vouched};
+pub use succession::{Succession, group_of};

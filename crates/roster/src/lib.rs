@@ -15,6 +15,7 @@ pub mod reading;
 
 mod refused;
 mod snapshot;
+mod succession;
 mod tree;
 
 pub use key_package::KeyPackageFacts;

@@ -31,6 +31,15 @@ pub fn check_application(bytes: &[u8]) -> Result<ApplicationFacts, Refused> {
     Ok(ApplicationFacts { group_id, epoch: message.epoch().as_u64(), aad: aad(message.aad())? })
 }
 
+/// The group and the epoch that a handshake message names.
+///
+/// # Errors
+/// [`Refused::Malformed`] when it is not a `PublicMessage`, [`Refused::Context`] when its group id is not one.
+pub fn place(bytes: &[u8]) -> Result<(GroupId, u64), Refused> {
+    let MlsMessageBodyIn::PublicMessage(message) = reading::message(bytes)? else { return Err(Refused::Malformed) };
+    Ok((reading::group_id(message.group_id())?, message.epoch().as_u64()))
+}
+
 /// Reads the authenticated data that every message carries.
 ///
 /// # Errors

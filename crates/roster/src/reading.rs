@@ -3,10 +3,12 @@
 mod commit;
 mod context;
 mod leaf;
+mod succession;
 
 pub use commit::{CommitReading, Strictness, admit, judge, read};
 pub use context::{Suite, capabilities, extensions, group_id, leaf_is_plain, policy};
 pub use leaf::{LeafView, credential, device_key, identity, leaf, members};
+pub use succession::judge_succession;
 
 use crate::Refused;
 use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn};

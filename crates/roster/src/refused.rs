@@ -1,6 +1,6 @@
 //! Why something is refused, for both sides.
 
-use trust::{LeafIdentity, PolicyViolation};
+use trust::{LeafIdentity, PolicyViolation, SuccessionViolation};
 use wire::{ErrorCode, UserId};
 
 /// Why a message, a tree or a key package is refused. Nothing has changed.
@@ -32,6 +32,9 @@ pub enum Refused {
     /// The group's policy forbids it.
     #[error("{0}")]
     Policy(#[from] PolicyViolation),
+    /// A group may not take the place of the one before it.
+    #[error("the group may not take the place of the one before it: {0}")]
+    Succession(#[from] SuccessionViolation),
     /// A leaf's key is not certified by its user's device chain, or no longer.
     #[error("the key of {} is not certified by its user", .0.device)]
     NotVouched(LeafIdentity),

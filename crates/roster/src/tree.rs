@@ -53,16 +53,21 @@ impl PublicTree {
     /// # Errors
     /// [`Refused`]; [`Refused::Context`] when the group is not new.
     pub fn create(group_info: &[u8], tree: &[u8], vouch: Vouch<'_>) -> Result<Self, Refused> {
+        let created = Self::open(group_info, tree)?.0;
+        created.check_new(vouch)?;
+        Ok(created)
+    }
+
+    /// A group from its GroupInfo, whose signature is checked, and its tree, which is checked by its hash.
+    pub(crate) fn open(group_info: &[u8], tree: &[u8]) -> Result<(Self, VerifiableGroupInfo), Refused> {
         let MlsMessageBodyIn::GroupInfo(info) = reading::message(group_info)? else { return Err(Refused::Malformed) };
         let suite = Suite::of(info.ciphersuite())?;
         check_outside(&info)?;
         let tree = RatchetTreeIn::tls_deserialize_exact_bytes(tree).map_err(|_| Refused::Malformed)?;
         let crypto = RustCrypto::default();
-        let (group, _) = PublicGroup::from_external(&crypto, &Stored(None), tree, info, ProposalStore::new())
+        let (group, _) = PublicGroup::from_external(&crypto, &Stored(None), tree, info.clone(), ProposalStore::new())
             .map_err(Refused::invalid)?;
-        let created = Self::of(group, suite, crypto)?;
-        created.check_new(vouch)?;
-        Ok(created)
+        Ok((Self::of(group, suite, crypto)?, info))
     }
 
     /// Brings a group back from its [`snapshot`](Self::snapshot) and the commits and proposals recorded after it, in their order. They

@@ -92,6 +92,7 @@ pub const fn rule(op: Op) -> Rule {
         Op::FetchGroupInfo => (Device, Read, false),
         Op::Whisper => (Device, Message, false),
         Op::Propose => (Device, Control, false),
+        Op::Succeed => (Device, Control, true),
         Op::FetchOwnChain => (Person, Session, false),
         Op::OfferLink => (Person, Session, true),
         Op::CollectLink => (Person, Session, false),

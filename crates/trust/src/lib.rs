@@ -12,9 +12,11 @@ pub mod password;
 pub mod policy;
 pub mod registry;
 pub mod safety_number;
+pub mod succession;
 
 pub use chain::{Action, ChainEntry, ChainError, ChainHead, DeviceChain, DeviceState};
 pub use key::{AccountPublicKey, AuthorityPublicKey, DevicePublicKey, InvalidSignature, Label, signature_input};
 pub use leaf::LeafIdentity;
 pub use log::{Aad, EntryHash};
 pub use policy::{Change, CommitView, Committer, GroupPolicy, Kind, PolicyViolation, WhoMayAdd};
+pub use succession::{GroupView, SuccessionViolation};

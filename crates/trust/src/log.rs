@@ -36,6 +36,7 @@ const fn kind_number(kind: EntryKind) -> u8 {
         EntryKind::Application => 0,
         EntryKind::Commit => 1,
         EntryKind::Proposal => 2,
+        EntryKind::Succession => 3,
     }
 }
 

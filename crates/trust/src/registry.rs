@@ -10,6 +10,12 @@ pub const SUITE_CLASSICAL: u16 = 0x0001;
 /// The suites that Mifeng speaks; every other is refused.
 pub const SUITES: &[u16] = &[SUITE_XWING, SUITE_CLASSICAL];
 
+/// Whether a suite of ours is at least as strong as another one. They stand in [`SUITES`] from the strongest on.
+pub fn is_as_strong(suite: u16, than: u16) -> bool {
+    let place = |code: u16| SUITES.iter().position(|known| *known == code);
+    place(suite).is_some_and(|strength| place(than).is_none_or(|other| strength <= other))
+}
+
 /// MLS exporter label of the keys that seal typing and presence.
 pub const EPHEMERAL_EXPORTER: &str = "mifeng/v1 ephemeral";
 /// Begins what a typing or presence signal authenticates (`docs/decisions/0050-expiry-and-whispers.md`).

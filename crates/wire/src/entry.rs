@@ -16,6 +16,9 @@ pub enum EntryKind {
     /// An MLS proposal (`PublicMessage`), only SelfRemove.
     #[n(2)]
     Proposal,
+    /// The GroupInfo of the group that takes the place of this one; it ends the group.
+    #[n(3)]
+    Succession,
 }
 
 /// One entry of a conversation's log, as every member receives it: the same bytes for all.
@@ -28,7 +31,7 @@ pub struct Entry {
     /// What the payload is.
     #[n(1)]
     pub kind: EntryKind,
-    /// The epoch in which the payload was made; a commit ends it.
+    /// The epoch in which the payload was made; a commit ends it, a succession the group.
     #[n(2)]
     pub epoch: u64,
     /// The device that sent it, as the server authenticated it. The MLS leaf is what counts.

@@ -69,6 +69,7 @@ operations! {
     FetchGroupInfo = 0x29, "fetch_group_info", CurrentGroup;
     Whisper = 0x2a, "whisper", Done;
     Propose = 0x2b, "propose", RecordedAt;
+    Succeed = 0x2c, "succeed", RecordedAt;
     FetchOwnChain = 0x30, "fetch_own_chain", OwnChain;
     OfferLink = 0x31, "offer_link", Done;
     CollectLink = 0x32, "collect_link", CollectedLink;

@@ -77,6 +77,12 @@ defences! {
     ProfileLock = "profile-lock";
     /// A key package is of the tenant's cipher suite.
     SuiteOfTenant = "suite-of-tenant";
+    /// A group is followed by one under the same policy, with the same people, of a suite that is not weaker.
+    Succession = "succession";
+    /// A message is for the group that serves the conversation now.
+    GroupOfConversation = "group-of-conversation";
+    /// A tenant's cipher suite only becomes stronger.
+    SuiteOnlyStronger = "suite-only-stronger";
     /// A group context holds the policy and what it requires, and nothing else.
     GroupContext = "group-context";
     /// Only its author edits or deletes a message.

@@ -5,8 +5,8 @@
 use mifeng_wire::event::{ChainChanged, Recorded, WelcomeWaiting, Whispered};
 use mifeng_wire::request::*;
 use mifeng_wire::{
-    ConversationId, DeviceId, Entry, EntryKind, ErrorCode, Event, MessageId, Op, Operation, Refusal, TenantId, UserId,
-    frame,
+    ConversationId, DeviceId, Entry, EntryKind, ErrorCode, Event, GroupId, MessageId, Op, Operation, Refusal, TenantId,
+    UserId, frame,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -15,6 +15,7 @@ const DEVICE: DeviceId = DeviceId::from_bytes([0xd0; 16]);
 const CONVERSATION: ConversationId = ConversationId::from_bytes([0xc0; 16]);
 const MESSAGE: MessageId = MessageId::from_bytes([0xe0; 16]);
 const USER: UserId = UserId::from_bytes([0xa0; 16]);
+const GROUP: GroupId = GroupId::from_bytes([0x90; 16]);
 
 #[derive(Default)]
 struct Pinned {
@@ -145,11 +146,19 @@ fn conversations(pinned: &mut Pinned) {
     let key_packages = KeyPackagesHeld { one_time: 1, last_resort_used: true };
     pinned.request(Sync {}, Synced { heads: vec![cursor], welcomes: 1, key_packages });
     let (sender, entry_hash, welcome) = (DEVICE, [5; 32], b"welcome".to_vec());
-    let pending = PendingWelcome { conversation, sender, seq, generation, entry_hash, epoch, welcome };
+    let pending = PendingWelcome { conversation, sender, seq, generation, entry_hash, epoch, welcome, group: GROUP };
     pinned.request(FetchWelcomes {}, Welcomes { welcomes: vec![pending] });
     pinned.request(AcceptWelcome { conversation, seq }, Done {});
-    pinned.request(FetchTree { conversation, epoch }, Tree { tree });
-    pinned.request(FetchGroupInfo { conversation }, CurrentGroup { group_info, epoch, seq, generation, entry_hash });
+    pinned.request(FetchTree { conversation, epoch, group: Some(GROUP) }, Tree { tree: tree.clone() });
+    pinned.request(
+        FetchGroupInfo { conversation },
+        CurrentGroup { group_info: group_info.clone(), epoch, seq, generation, entry_hash },
+    );
     pinned.request(Whisper { conversation, epoch, payload: payload.clone() }, Done {});
     pinned.request(Propose { conversation, epoch, message_id, payload }, recorded());
+    let welcome = Some(b"welcome".to_vec());
+    pinned.request(
+        Succeed { conversation, message_id, predecessor: GROUP, epoch, group_info, tree, welcome },
+        recorded(),
+    );
 }

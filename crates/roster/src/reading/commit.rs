@@ -160,7 +160,7 @@ pub fn admit(leaves: &[LeafView], vouch: Vouch<'_>, strictness: Strictness) -> R
 }
 
 /// The users of those leaves of which no more than this is known.
-fn unsure(opinions: &[(&LeafView, Vouched)], answers: &[Vouched]) -> Vec<UserId> {
+pub(super) fn unsure(opinions: &[(&LeafView, Vouched)], answers: &[Vouched]) -> Vec<UserId> {
     let unsure = opinions.iter().filter(|(_, opinion)| answers.contains(opinion));
     let mut users: Vec<UserId> = unsure.map(|(leaf, _)| leaf.identity.user).collect();
     users.sort_unstable();

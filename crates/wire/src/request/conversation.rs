@@ -1,6 +1,6 @@
 //! Conversations: the log, and the MLS delivery service around it.
 
-use crate::{ConversationId, DeviceId, Entry, MessageId, UnixMillis};
+use crate::{ConversationId, DeviceId, Entry, GroupId, MessageId, UnixMillis};
 use minicbor::{Decode, Encode};
 
 /// Creates a conversation with its first group at epoch 0, whose only leaf is the caller.
@@ -55,6 +55,34 @@ pub struct Send {
     /// `MLSMessage` holding a `PrivateMessage`.
     #[cbor(n(3), with = "minicbor::bytes")]
     pub payload: Vec<u8>,
+}
+
+/// Puts another group into the place of the conversation's group: under the same policy, with the same people
+/// (`docs/decisions/0060-successor-groups.md`).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Succeed {
+    /// Where.
+    #[n(0)]
+    pub conversation: ConversationId,
+    /// Idempotency key.
+    #[n(1)]
+    pub message_id: MessageId,
+    /// The group that it ends; must be the current one.
+    #[n(2)]
+    pub predecessor: GroupId,
+    /// The epoch of that group; must be the current one.
+    #[n(3)]
+    pub epoch: u64,
+    /// `MLSMessage` holding the GroupInfo of the new group in epoch 1, without the tree, signed by the caller.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub group_info: Vec<u8>,
+    /// The ratchet tree of that epoch.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub tree: Vec<u8>,
+    /// `MLSMessage` holding the Welcome for every leaf but the caller's, if there is one.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub welcome: Option<Vec<u8>>,
 }
 
 /// Where and when an entry was recorded, durably. A repeat answers the same.
@@ -185,6 +213,9 @@ pub struct PendingWelcome {
     /// `MLSMessage` holding the Welcome.
     #[cbor(n(6), with = "minicbor::bytes")]
     pub welcome: Vec<u8>,
+    /// The group that it leads into.
+    #[n(7)]
+    pub group: GroupId,
 }
 
 /// The device has joined, or refuses to, durably: the Welcome need not be kept.
@@ -209,6 +240,9 @@ pub struct FetchTree {
     /// Which epoch.
     #[n(1)]
     pub epoch: u64,
+    /// Of which group; of the current one if none is named.
+    #[n(2)]
+    pub group: Option<GroupId>,
 }
 
 /// A ratchet tree (RFC 9420 §12.4.3.3). The receiver checks its hash against the signed group context.
