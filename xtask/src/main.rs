@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask test`, `tidy` and `demo`. Needs nothing but Rust; installs the rest itself.
 mod demo;
 mod prepare;
+mod sabotage;
 mod stage;
 mod test;
 mod tidy;
@@ -23,6 +24,8 @@ enum Chore {
     Test(test::Options),
     /// Checks the rules of the house: layers, source, lengths, docs, dependencies.
     Tidy,
+    /// Leaves every defence out once, and checks that the tests of the attack that it stops fail.
+    Sabotage,
     /// Builds, and plays the story of one conversation with the real programs; then leaves the server up.
     Demo(demo::Options),
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Test(options) => test::run(&options),
         Chore::Tidy => tidy::run(),
+        Chore::Sabotage => sabotage::run(),
         Chore::Demo(options) => demo::run(&options),
     };
     match outcome {

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that a push is checked by.
 
 use crate::prepare::{self, TestRunner};
+use crate::sabotage;
 use crate::stage::{Board, Outcome, Tests, stream};
 use crate::tidy;
 use crate::workspace::{self, Layers, package};
@@ -46,6 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     board.stage("build mifeng", || cargo(&["build", "--locked", "--package", "mifeng-cli"]));
     board.stage("mifengd without OpenSSL", || without_openssl(&binaries));
     board.stage("tests, client set", || test(runner, "client", &client, &binaries, &mut counts));
+    sabotage::stages(&mut board, runner)?;
     if options.raise {
         let head = "# The least number of tests per stage; fewer fails `cargo xtask test`. `--raise` raises, only a hand lowers.\n\n";
         std::fs::write(&counts_file, format!("{head}{}", toml::to_string(&counts)?))
@@ -55,30 +57,31 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Where cargo leaves our two programs.
-struct Binaries {
-    mifengd: PathBuf,
-    mifeng: PathBuf,
+pub(crate) struct Binaries {
+    pub(crate) mifengd: PathBuf,
+    pub(crate) mifeng: PathBuf,
 }
 
 impl Binaries {
-    fn below(root: &Path) -> Result<Self> {
+    /// Those of this checkout.
+    pub(crate) fn below(root: &Path) -> Result<Self> {
         let folder = workspace::metadata(root)?.target_directory.into_std_path_buf().join("debug");
         Ok(Self { mifengd: folder.join("mifengd"), mifeng: folder.join("mifeng") })
     }
 }
 
-fn packages(set: &[String]) -> Vec<String> {
+pub(crate) fn packages(set: &[String]) -> Vec<String> {
     set.iter().flat_map(|name| ["--package".to_owned(), package(name)]).collect()
 }
 
 /// A cargo call in the repository's root.
-fn cargo_command(arguments: &[&str]) -> Command {
+pub(crate) fn cargo_command(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.args(arguments).current_dir(workspace::root());
     command
 }
 
-fn cargo(arguments: &[&str]) -> Result<Outcome> {
+pub(crate) fn cargo(arguments: &[&str]) -> Result<Outcome> {
     stream(&mut cargo_command(arguments), |_| {})?;
     Ok(Outcome::default())
 }
@@ -134,7 +137,7 @@ fn test(
 
 /// Reads the summary of cargo-nextest, or a line of `cargo test` that ends a test binary. The output of a failed test under
 /// cargo-nextest holds such a line too; it is not counted again.
-fn counted(runner: TestRunner, line: &str) -> Option<Tests> {
+pub(crate) fn counted(runner: TestRunner, line: &str) -> Option<Tests> {
     let line = line.trim();
     let list = match runner {
         TestRunner::Nextest => line.strip_prefix("Summary [")?.split_once(" run: ")?.1,
@@ -169,7 +172,7 @@ fn without_openssl(binaries: &Binaries) -> Result<Outcome> {
     Ok(Outcome { remark: format!("{} KiB", server.len() / 1024), ..Outcome::default() })
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 

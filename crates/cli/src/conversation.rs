@@ -2,10 +2,11 @@
 
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::for_terminal;
 use client::content::Content;
 use client::{Client, Event};
 use runtime::{Next, Shell, now};
-use wire::{ConversationId, MessageId, Refusal, UserId};
+use wire::{ConversationId, DeviceId, MessageId, Refusal, UserId};
 
 /// How a person names a conversation.
 pub(crate) const CHAT_HELP: &str = "@HANDLE of a person, a conversation's name, or its id";
@@ -27,9 +28,13 @@ pub(crate) async fn go_live(shell: &mut Shell, context: &Context) -> Result<(), 
 /// Waits until there is nothing left to fetch or to send.
 pub(crate) async fn catch_up(shell: &mut Shell, context: &Context) -> Result<(), Failure> {
     let refused = shell
-        .run(context.timeout(), |_, event| {
+        .run(context.timeout(), |client, event| {
             Ok(match event {
                 Some(Event::LoginRefused(refusal)) => Next::Done(Some(refusal)),
+                Some(Event::DevicesChanged { user, added, removed, closed }) => {
+                    announce(client, user, &added, &removed, closed)?;
+                    Next::Wait
+                }
                 Some(Event::CaughtUp) => Next::Done(None),
                 _ => Next::Wait,
             })
@@ -44,6 +49,42 @@ pub(crate) async fn catch_up_if_possible(shell: &mut Shell, context: &Context) -
         Err(failure) if failure.kind == Kind::Offline => Ok(false),
         other => other.map(|()| true),
     }
+}
+
+/// Tells, beside what a command prints, that somebody's devices have changed: who did not expect it asks the person.
+pub(crate) fn announce(
+    client: &Client,
+    user: UserId,
+    added: &[DeviceId],
+    removed: &[DeviceId],
+    closed: bool,
+) -> Result<(), client::Error> {
+    device_changes(client, user, added, removed, closed)?.iter().for_each(|line| eprintln!("● {line}"));
+    Ok(())
+}
+
+/// What has changed about somebody's devices, a line each.
+pub(crate) fn device_changes(
+    client: &Client,
+    user: UserId,
+    added: &[DeviceId],
+    removed: &[DeviceId],
+    closed: bool,
+) -> Result<Vec<String>, client::Error> {
+    let own = client.account_view().is_some_and(|account| account.user == user);
+    let who = for_terminal(&client.handle_of(user)?);
+    let (has, whose) = if own {
+        ("You have".into(), "One of your devices".into())
+    } else {
+        (format!("{who} has"), format!("A device of {who}"))
+    };
+    let mut lines: Vec<String> = added.iter().map(|device| format!("{has} a new device: {device}")).collect();
+    if closed {
+        lines.push(format!("{has} left: no device speaks for them any more"));
+    } else {
+        lines.extend(removed.iter().map(|device| format!("{whose} was revoked: {device}")));
+    }
+    Ok(lines)
 }
 
 /// Waits until the outbox is empty.

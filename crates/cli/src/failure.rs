@@ -65,6 +65,11 @@ impl Failure {
         Self::new(Kind::Usage, message)
     }
 
+    /// The server lets this device in no more.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.code == Some(ErrorCode::Revoked.as_str())
+    }
+
     /// Adds what to do next.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
@@ -135,7 +140,9 @@ const fn next_step(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::UnknownTenant => "check the invite line; the tenant may have been deleted",
         ErrorCode::AlreadyExists => "choose another handle",
         ErrorCode::InvalidHandle => "use letters, digits, dot, dash or underscore",
-        ErrorCode::Revoked => "this device no longer speaks for its person; join or link again",
+        ErrorCode::Revoked => {
+            "this device no longer speaks for its person; what it has stays readable: `mifeng tail --offline`"
+        }
         ErrorCode::RateLimited | ErrorCode::Overloaded => "wait a moment and try again",
         ErrorCode::UnsupportedVersion => "this program and the server are of different versions; update the older one",
         _ => return None,
@@ -146,9 +153,8 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match &error {
             ClientError::Database(cause) => Self::caused(Kind::Storage, &error).hint(storage_hint(cause)),
-            ClientError::NotJoined => {
-                Self::caused(Kind::Usage, &error).hint("begin with `mifeng join LINE --handle NAME`")
-            }
+            ClientError::NotJoined => Self::caused(Kind::Usage, &error)
+                .hint("begin with `mifeng join LINE --handle NAME`, or `mifeng link` for a further device"),
             ClientError::AlreadyJoined => {
                 Self::caused(Kind::Usage, &error).hint("choose another --profile for another person")
             }

@@ -11,7 +11,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use wire::InviteLink;
+use wire::ServerLine;
+use wire::sabotage::{Defence, stands};
 use zeroize::Zeroizing;
 
 /// An open profile. The lock is held as long as this lives.
@@ -40,14 +41,17 @@ impl Profile {
             OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(directory.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { directory: directory.into(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Failure::new(Kind::Storage, "another mifeng is using this profile")
-                .hint("end it, or give this one another --profile")),
+            Err(TryLockError::WouldBlock) if stands(Defence::ProfileLock) => {
+                Err(Failure::new(Kind::Storage, "another mifeng is using this profile")
+                    .hint("end it, or give this one another --profile"))
+            }
+            Err(TryLockError::WouldBlock) => Ok(Self { directory: directory.into(), _lock: lock }),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
 
-    /// Remembers the server of an invite.
-    pub(crate) fn remember(&self, link: &InviteLink) -> Result<(), Failure> {
+    /// Remembers the server.
+    pub(crate) fn remember(&self, link: &ServerLine) -> Result<(), Failure> {
         let authority_sha256 = link.ca.iter().map(|byte| format!("{byte:02x}")).collect();
         let address =
             Address { host: link.host.clone(), port: link.port, tenant: link.tenant.clone(), authority_sha256 };
@@ -86,6 +90,12 @@ impl Profile {
 }
 
 impl Address {
+    /// The line by which a further device finds the server.
+    pub(crate) fn line(&self) -> Result<ServerLine, Failure> {
+        let (host, port, tenant) = (self.host.clone(), self.port, self.tenant.clone());
+        Ok(ServerLine { host, port, tenant, ca: self.fingerprint()? })
+    }
+
     fn fingerprint(&self) -> Result<[u8; 32], Failure> {
         let damaged = || Failure::new(Kind::Storage, "server.json is damaged");
         let digits = self.authority_sha256.as_bytes();
@@ -146,9 +156,9 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn link() -> InviteLink {
+    fn link() -> wire::InviteLink {
         let (host, tenant, code) = ("localhost".into(), "acme".into(), "code".into());
-        InviteLink { host, port: 1, tenant, code, ca: [0xab; 32] }
+        wire::InviteLink { host, port: 1, tenant, code, ca: [0xab; 32] }
     }
 
     #[test]
@@ -156,10 +166,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let profile = Profile::open(directory.path()).unwrap();
         assert!(profile.address().is_err(), "a new profile knows no server");
-        profile.remember(&link()).unwrap();
+        profile.remember(&ServerLine::from(&link())).unwrap();
         let address = profile.address().unwrap();
         assert_eq!((address.host.as_str(), address.port, address.tenant.as_str()), ("localhost", 1, "acme"));
         assert_eq!(address.fingerprint().unwrap(), [0xab; 32]);
+        assert_eq!(address.line().unwrap(), ServerLine::from(&link()));
         assert!(!fs::read_to_string(directory.path().join("server.json")).unwrap().contains("code"));
     }
 

@@ -1,7 +1,7 @@
 //! The door: what a shell calls. Each call is one turn: work, then whatever has become possible, then one commit.
 
 use crate::database::account::{self, Account};
-use crate::database::{expiry, outbox};
+use crate::database::{device, expiry, outbox};
 use crate::memory::{Joining, Memory};
 use crate::session::Phase;
 use crate::turn::Turn;
@@ -72,7 +72,9 @@ impl Client {
     pub fn wants_connection(&self, now: UnixMillis) -> bool {
         match self.memory.session.phase {
             Phase::Offline { retry_at } => {
-                retry_at <= now && (self.memory.account.is_some() || self.memory.joining.is_some())
+                let has_purpose =
+                    self.memory.account.is_some() || self.memory.joining.is_some() || self.memory.linking.is_some();
+                retry_at <= now && has_purpose
             }
             Phase::Closing => false,
             _ => true,
@@ -160,7 +162,7 @@ impl Client {
     /// # Errors
     /// [`Error::Database`].
     pub fn unsent(&self) -> Result<u64, Error> {
-        Ok(outbox::len(self.database.reader())?)
+        Ok(outbox::len(self.database.reader())? + device::revocations(self.database.reader())?)
     }
 
     pub(crate) fn account(&self) -> Result<&Account, Error> {

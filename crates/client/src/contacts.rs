@@ -13,7 +13,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use trust::{ChainError, DeviceChain, DevicePublicKey, DeviceState, LeafIdentity};
 use wire::request::{Chain, FetchChain, FindUser, FoundUser, SignedEntry};
-use wire::{Refusal, UnixMillis, UserId};
+use wire::sabotage::{Defence, stands};
+use wire::{DeviceId, Refusal, UnixMillis, UserId};
 
 pub(crate) type Chains = RefCell<HashMap<UserId, Arc<DeviceChain>>>;
 
@@ -63,24 +64,30 @@ impl Turn<'_> {
     pub(crate) fn fetched_chain(&mut self, user: UserId, chain: Chain) -> Result<(), Error> {
         let known = contact::chain(self.db, user)?;
         self.pin(user, &chain.handle, &[known, chain.entries].concat())?;
-        self.chain_is_fresh(user);
-        Ok(())
+        self.chain_is_fresh(user)
     }
 
     pub(crate) fn chain_refused(&mut self, user: UserId, refusal: &Refusal) -> Result<(), Error> {
+        self.memory.behind_on.iter_mut().for_each(|users| {
+            users.remove(&user);
+        });
         if is_transient(refusal) {
             self.later(Work::FetchChain(user), refusal);
-        } else {
-            self.chain_is_fresh(user);
+            return Ok(());
         }
-        Ok(())
+        self.chain_is_fresh(user)
     }
 
-    fn chain_is_fresh(&mut self, user: UserId) {
+    fn chain_is_fresh(&mut self, user: UserId) -> Result<(), Error> {
         self.memory.fresh.insert(user);
         self.memory.wanted.remove(&user);
+        self.memory.behind_on.iter_mut().for_each(|users| {
+            users.remove(&user);
+        });
+        self.keep_chain_mark()?;
         let waiting = std::mem::take(&mut self.memory.waiting);
         self.memory.attention.extend(waiting);
+        Ok(())
     }
 
     /// Believes a chain if it verifies and continues the one that was seen before. Otherwise the old one stays, and the
@@ -90,14 +97,18 @@ impl Turn<'_> {
         let known = contact::chain(self.db, user)?;
         // A handle that was another person's would let the server put one in the other's place.
         let handle_moved = contact::find_by_handle(self.db, handle)?.is_some_and(|contact| contact.user != user);
-        let continues = entries.starts_with(&known) && !handle_moved;
-        let checked = DeviceChain::verify(account.tenant, user, entries, None)
+        let continues = (entries.starts_with(&known) || !stands(Defence::ChainPinned))
+            && (!handle_moved || !stands(Defence::HandlePinned));
+        let checked = DeviceChain::verify(account.tenant, user, entries, account.authority.as_ref())
             .and_then(|chain| if continues { Ok(chain) } else { Err(ChainError::RolledBack) });
         match checked {
             Ok(chain) => {
+                let before = self::chain(self.db, &self.memory.chains, &account, user)?;
                 contact::save(self.db, user, handle)?;
                 contact::extend_chain(self.db, user, known.len(), entries)?;
-                self.memory.chains.borrow_mut().insert(user, Arc::new(chain));
+                let chain = Arc::new(chain);
+                self.memory.chains.borrow_mut().insert(user, Arc::clone(&chain));
+                before.map_or(Ok(()), |before| self.devices_changed(&before, &chain))?;
                 Ok(true)
             }
             Err(reason) => {
@@ -106,6 +117,25 @@ impl Turn<'_> {
                 Ok(false)
             }
         }
+    }
+}
+
+impl Turn<'_> {
+    /// Tells what is new about somebody's devices, and has those that are gone removed from the groups.
+    fn devices_changed(&mut self, before: &DeviceChain, after: &DeviceChain) -> Result<(), Error> {
+        let is_active = |chain: &DeviceChain, id| {
+            chain.device(id).is_some_and(|device: &trust::chain::Device| device.state == DeviceState::Active)
+        };
+        let ids = || after.devices().map(|(id, _)| id);
+        let added: Vec<DeviceId> = ids().filter(|id| before.device(*id).is_none() && is_active(after, *id)).collect();
+        let removed: Vec<DeviceId> = ids().filter(|id| is_active(before, *id) && !is_active(after, *id)).collect();
+        let closed = after.devices().any(|(_, device)| device.state == DeviceState::Closed);
+        if added.is_empty() && removed.is_empty() {
+            return Ok(());
+        }
+        let (user, fewer) = (after.user(), !removed.is_empty());
+        self.tell(Event::DevicesChanged { user, added, removed, closed });
+        if fewer { self.sweep_everywhere(user) } else { Ok(()) }
     }
 }
 
@@ -123,7 +153,7 @@ pub(crate) fn chain(
     if entries.is_empty() {
         return Ok(None);
     }
-    let chain = DeviceChain::verify(account.tenant, user, &entries, None)
+    let chain = DeviceChain::verify(account.tenant, user, &entries, account.authority.as_ref())
         .map(Arc::new)
         .map_err(|_| Error::Database(crate::DatabaseError::Damaged))?;
     chains.borrow_mut().insert(user, Arc::clone(&chain));
@@ -147,7 +177,8 @@ pub(crate) fn vouch(
     let Some(chain) = chain(db, chains, account, leaf.user)? else { return Ok(unknown) };
     Ok(match chain.device(leaf.device) {
         Some(device) if device.key != *key => Vouched::No,
-        Some(device) if device.state == DeviceState::Active => Vouched::Yes,
+        Some(device) if device.state == DeviceState::Active && fresh.contains(&leaf.user) => Vouched::Yes,
+        Some(device) if device.state == DeviceState::Active => Vouched::Stale,
         Some(_) => Vouched::Gone,
         None => unknown,
     })
@@ -227,10 +258,10 @@ mod tests {
         let leaf = LeafIdentity { tenant: crate::testing::TENANT, user: BOB, device };
         let other_key = DevicePublicKey::from_bytes([7; 32]);
         let stranger = LeafIdentity { user: UserId::from_bytes([9; 16]), ..leaf };
-        let new_device = LeafIdentity { device: wire::DeviceId::from_bytes([9; 16]), ..leaf };
+        let new_device = LeafIdentity { device: DeviceId::from_bytes([9; 16]), ..leaf };
         let foreign = LeafIdentity { tenant: wire::TenantId::from_bytes([9; 16]), ..leaf };
         let cases = [
-            (leaf, known, Vouched::Yes, Vouched::Yes),
+            (leaf, known, Vouched::Stale, Vouched::Yes),
             (leaf, other_key, Vouched::No, Vouched::No),
             (foreign, known, Vouched::No, Vouched::No),
             // Not known before the chain was fetched, and false after.

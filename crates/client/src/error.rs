@@ -18,6 +18,24 @@ pub enum Error {
     /// The password protocol failed.
     #[error(transparent)]
     Password(#[from] vault::password::PasswordError),
+    /// A link code or what was left under it is not what it should be.
+    #[error(transparent)]
+    Link(#[from] vault::link::LinkError),
+    /// Nothing was offered that could be confirmed.
+    #[error("no device waits to be confirmed: give its code first")]
+    NoLinkOffer,
+    /// Empty, too long, or with control characters.
+    #[error("a device's name has 1 to 64 characters")]
+    InvalidDeviceName,
+    /// The person has no such device.
+    #[error("you have no such device")]
+    UnknownDevice,
+    /// The device does not speak for the person any more.
+    #[error("this device is revoked already")]
+    DeviceGone,
+    /// A device does not revoke itself: the person would stand before a locked door.
+    #[error("this is the device that you are using: revoke it from another one")]
+    OwnDevice,
     /// This profile has not joined a tenant.
     #[error("this profile has not joined a tenant")]
     NotJoined,

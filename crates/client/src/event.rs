@@ -1,8 +1,9 @@
 //! What the user interface is told.
 
+use crate::LinkCode;
 use crate::content::MessageView;
 use trust::ChainError;
-use wire::{ConversationId, MessageId, Refusal, UnixMillis, UserId};
+use wire::{ConversationId, DeviceId, MessageId, Refusal, UnixMillis, UserId};
 
 /// Something that a person may want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,63 @@ pub enum Event {
     },
     /// The invite, the handle or the password was refused; the profile is as if it had not been tried.
     JoinRefused(Refusal),
+    /// This device waits to be linked: the person gives the code to one of their devices and compares the number.
+    LinkCode {
+        /// For the person's other device, and nobody else.
+        code: LinkCode,
+        /// What the other device must show too; below a million.
+        number: u32,
+    },
+    /// This device is linked: it belongs to this user now.
+    Linked {
+        /// Who.
+        user: UserId,
+        /// As it is written.
+        handle: String,
+    },
+    /// A device waits under the code that was given: it is the person's if both show the same number.
+    LinkOffered {
+        /// Its id.
+        device: DeviceId,
+        /// What it calls itself.
+        name: String,
+        /// What it must show too; below a million.
+        number: u32,
+    },
+    /// The device that waited is linked.
+    LinkConfirmed {
+        /// Its id.
+        device: DeviceId,
+        /// What it calls itself.
+        name: String,
+    },
+    /// The server refuses a step of linking, on whichever of the two devices; nothing was changed by it.
+    LinkRefused(Refusal),
+    /// Linking ended, because what the server holds is not what the other device has made.
+    LinkFailed {
+        /// Why.
+        reason: String,
+    },
+    /// A device that the person wanted to revoke is revoked.
+    DeviceRevoked(DeviceId),
+    /// A device that the person wanted to revoke stays.
+    RevokeRefused {
+        /// Which.
+        device: DeviceId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Somebody's devices have changed: their chain says so, and it continues the one that was pinned.
+    DevicesChanged {
+        /// Whose; perhaps this person's own.
+        user: UserId,
+        /// Devices that speak for them from now on.
+        added: Vec<DeviceId>,
+        /// Devices that do not any more.
+        removed: Vec<DeviceId>,
+        /// The person has left the tenant.
+        closed: bool,
+    },
     /// The server does not let this device in. Trying again may not help.
     LoginRefused(Refusal),
     /// The device is logged in and about to catch up.

@@ -9,6 +9,7 @@ use crate::{Error, Event};
 use e2ee::LeafView;
 use trust::Aad;
 use wire::Entry;
+use wire::sabotage::{Defence, stands};
 
 impl Turn<'_> {
     /// Takes a message apart, checks that its author may say that, and stores it either way.
@@ -61,12 +62,12 @@ impl Turn<'_> {
     /// Why a message is not what its author may say, if it is not.
     fn objection(&self, row: &ConversationRow, message: &MessageRow, body: &Body) -> Result<Option<String>, Error> {
         let Some(id) = message.message_id else { return Ok(None) };
-        if message::find(self.db, row.id, id)?.is_some() {
+        if message::find(self.db, row.id, id)?.is_some() && stands(Defence::MessageIdOnce) {
             return Ok(Some("its id is already another message's".into()));
         }
         if let Body::Edit { target, .. } | Body::Delete { target } = body {
             let author = message::find(self.db, row.id, *target)?.and_then(|target| target.author);
-            if author != message.author {
+            if author != message.author && stands(Defence::AuthorOfChange) {
                 return Ok(Some("it would change a message of somebody else".into()));
             }
         }

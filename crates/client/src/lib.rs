@@ -6,7 +6,7 @@
 //!
 //! # Order of calls
 //! 1. [`Client::open`], then [`Client::handle_timeout`] once, so that what expired meanwhile is gone; for a new profile
-//!    [`Client::join`].
+//!    [`Client::join`] or [`Client::link`].
 //! 2. While [`Client::wants_connection`]: connect, then [`Client::handle_connected`]; every frame goes to
 //!    [`Client::handle_frame`]; the end of the connection to [`Client::handle_disconnected`], always before the next one.
 //!    When it no longer wants the connection, close it.
@@ -24,12 +24,15 @@ mod compose;
 mod contacts;
 pub mod content;
 mod database;
+mod devices;
+mod enter;
 mod error;
 mod event;
 mod expiry;
 mod group;
 mod incoming;
 mod key_packages;
+mod link;
 mod login;
 mod memory;
 mod mention;
@@ -42,7 +45,9 @@ mod renew;
 mod repair;
 mod session;
 mod settings;
+mod siblings;
 mod start;
+mod sweep;
 mod turn;
 mod typing;
 mod verify;
@@ -53,13 +58,15 @@ mod testing;
 
 pub use client::Client;
 pub use database::{ConversationState, Database, DatabaseError, LinePlace, MessageRow, MessageState};
+pub use devices::DeviceView;
 pub use e2ee::Suite;
 pub use error::Error;
 pub use event::Event;
 pub use group::{MemberView, Notice, Obstacle};
+pub use link::LinkCode;
 pub use page::PageLine;
 pub use query::{AccountView, ContactView, ConversationView, Status};
 pub use settings::Settings;
-pub use trust::ChainError;
+pub use trust::{ChainError, DeviceState};
 pub use vault::{DatabaseKey, Entropy, UnsealError};
 pub use verify::Verification;

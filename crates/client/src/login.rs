@@ -3,12 +3,14 @@
 use crate::contacts;
 use crate::database::account::{self, Account};
 use crate::database::conversation::{self, ConversationRow};
+use crate::database::device::{self, DeviceNote};
 use crate::database::outbox;
 use crate::session::{Phase, Work};
 use crate::turn::{Turn, identity, is_transient};
 use crate::{ConversationState, Error, Event};
 use e2ee::Suite;
 use std::sync::Arc;
+use trust::AuthorityPublicKey;
 use vault::password::Registration;
 use vault::{AccountKey, DeviceKey};
 use wire::request::{
@@ -22,7 +24,9 @@ const PROTOCOL_VERSION: u16 = 1;
 impl Turn<'_> {
     pub(crate) fn hello(&mut self) -> Result<(), Error> {
         let joined = self.memory.account.as_ref().map(|account| account.tenant_name.clone());
-        let tenant = joined.or_else(|| self.memory.joining.as_ref().map(|joining| joining.tenant.clone()));
+        let joining = self.memory.joining.as_ref().map(|joining| joining.tenant.clone());
+        let linking = self.memory.linking.as_ref().map(|linking| linking.tenant.clone());
+        let tenant = joined.or(joining).or(linking);
         let agent = concat!("mifeng/", env!("CARGO_PKG_VERSION")).into();
         let hello = Hello { version: PROTOCOL_VERSION, tenant: tenant.ok_or(Error::NotJoined)?, agent };
         self.memory.session.phase = Phase::Greeting;
@@ -37,6 +41,7 @@ impl Turn<'_> {
             Some(account) if account.tenant != tenant => Err(Error::Protocol("the tenant is another one")),
             Some(account) if account.join_finish.is_some() => self.repeat_join(&account),
             Some(account) => self.authenticate(&account),
+            None if self.memory.linking.is_some() => self.start_login(),
             None => self.start_join(),
         }
     }
@@ -79,6 +84,7 @@ impl Turn<'_> {
             device_key,
             join_finish: Some(Zeroizing::new(wire::encode(&finish))),
             suite: suite.code(),
+            authority: Some(AuthorityPublicKey::from_bytes(challenge.authority_key)),
         };
         account::save(self.db, &account)?;
         self.memory.account = Some(Arc::new(account));
@@ -103,6 +109,7 @@ impl Turn<'_> {
         self.memory.joining = None;
         self.memory.account = Some(Arc::clone(&account));
         self.pin(account.user, &account.handle, &[finish.chain_entry])?;
+        device::save_note(self.db, account.device, &DeviceNote { name: None, since: Some(self.now) })?;
         self.tell(Event::Joined { user: account.user, handle: account.handle.clone() });
         self.authenticate(&account)
     }
@@ -141,6 +148,9 @@ impl Turn<'_> {
     }
 
     pub(crate) fn login_refused(&mut self, refusal: &Refusal) -> Result<(), Error> {
+        if self.memory.account.is_none() && self.memory.linking.is_some() {
+            return self.link_refused(refusal);
+        }
         if self.memory.account.is_none() {
             return self.join_refused(refusal);
         }
@@ -156,11 +166,14 @@ impl Turn<'_> {
         self.memory.session.succeeded();
         self.memory.held = Some(synced.key_packages);
         self.memory.ask_for_welcomes = synced.welcomes > 0;
+        self.memory.ask_for_joinable = true;
+        self.memory.ask_for_changes = true;
         self.memory.heads = synced.heads.into_iter().map(|head| (head.conversation, head)).collect();
         self.memory.attention.extend(outbox::conversations(self.db)?);
         for row in conversation::all(self.db)? {
             self.memory.attention.insert(row.id);
             self.watch_renewal(&row);
+            self.watch_sweep(&row);
             self.look_for_removal(&row);
             if row.cursor > row.acknowledged {
                 self.memory.unacknowledged.insert(row.id);
@@ -193,5 +206,6 @@ fn copy(account: &Account) -> Account {
         device_key: DeviceKey::from_sealed_storage(&account.device_key.to_sealed_storage()),
         join_finish: None,
         suite: account.suite,
+        authority: account.authority,
     }
 }

@@ -1,6 +1,7 @@
 //! What the client knows without asking the disk. All of it can be dropped and read again.
 
 use crate::database::account::Account;
+use crate::link::{Linking, Opening};
 use crate::session::Session;
 use crate::typing::Typing;
 use e2ee::Group;
@@ -26,6 +27,10 @@ pub(crate) struct Memory {
     pub(crate) session: Session,
     pub(crate) account: Option<Arc<Account>>,
     pub(crate) joining: Option<Joining>,
+    /// This profile is being linked as a further device.
+    pub(crate) linking: Option<Linking>,
+    /// A link code that the person has given to this device.
+    pub(crate) opening: Option<Opening>,
     pub(crate) groups: HashMap<ConversationId, Group>,
     pub(crate) chains: RefCell<HashMap<UserId, Arc<DeviceChain>>>,
     /// Users whose chain was fetched on this connection and has not grown since, whether or not there was one.
@@ -44,6 +49,17 @@ pub(crate) struct Memory {
     pub(crate) stale: HashMap<ConversationId, u32>,
     pub(crate) repairs: HashMap<ConversationId, CurrentGroup>,
     pub(crate) ask_for_welcomes: bool,
+    /// Conversations of the person's other devices are to be asked for.
+    pub(crate) ask_for_joinable: bool,
+    /// It was asked a second time on this connection.
+    pub(crate) asked_for_joinable_again: bool,
+    /// Whose chains have grown is to be asked for.
+    pub(crate) ask_for_changes: bool,
+    /// Users whose chains have grown while this device was away, and which have not come yet. `None`: not known yet. Until
+    /// then nothing is sent: it could be sealed to a device that is gone.
+    pub(crate) behind_on: Option<BTreeSet<UserId>>,
+    /// When the chains that are wanted have been fetched, all changes up to here are known.
+    pub(crate) chain_mark: Option<u64>,
     pub(crate) welcomes: VecDeque<PendingWelcome>,
     pub(crate) held: Option<KeyPackagesHeld>,
     pub(crate) unacknowledged: BTreeSet<ConversationId>,
@@ -63,6 +79,8 @@ impl Memory {
             session: Session::new(),
             account: account.map(Arc::new),
             joining: None,
+            linking: None,
+            opening: None,
             groups: HashMap::new(),
             chains: RefCell::default(),
             fresh: HashSet::new(),
@@ -74,6 +92,11 @@ impl Memory {
             stale: HashMap::new(),
             repairs: HashMap::new(),
             ask_for_welcomes: false,
+            ask_for_joinable: false,
+            asked_for_joinable_again: false,
+            ask_for_changes: false,
+            behind_on: None,
+            chain_mark: None,
             welcomes: VecDeque::new(),
             held: None,
             unacknowledged: BTreeSet::new(),
@@ -96,6 +119,12 @@ impl Memory {
         self.stale.clear();
         self.repairs.clear();
         self.ask_for_welcomes = false;
+        self.ask_for_joinable = false;
+        self.asked_for_joinable_again = false;
+        self.ask_for_changes = false;
+        self.behind_on = None;
+        self.chain_mark = None;
+        self.opening = None;
         self.welcomes.clear();
         self.held = None;
         self.unacknowledged.clear();

@@ -24,7 +24,7 @@ impl Turn<'_> {
             OutboxKind::Rejoin => self.transmit::<Commit>(&unsent),
             OutboxKind::Add => self.deliver_commit(row, unsent),
             OutboxKind::Message => self.deliver_message(row, unsent),
-            OutboxKind::Wish => self.deliver_wish(row, unsent),
+            OutboxKind::Wish | OutboxKind::Upkeep => self.deliver_wish(row, unsent),
             OutboxKind::Propose => self.deliver_proposal(row, &unsent),
         }
     }
@@ -116,6 +116,9 @@ impl Turn<'_> {
     /// The server has it. What was recorded is known to the last byte, so that it is processed as if it had come back.
     pub(crate) fn delivered(&mut self, id: ConversationId, message_id: MessageId, body: &[u8]) -> Result<(), Error> {
         let Some(unsent) = outbox::find(self.db, id, message_id)? else { return Ok(()) };
+        if unsent.kind == OutboxKind::Rejoin && self.conversation(id)?.state == ConversationState::Joining {
+            return self.entered(&unsent);
+        }
         let (kind, payload) = match unsent.kind {
             OutboxKind::Accept | OutboxKind::Create => {
                 outbox::delete(self.db, id, message_id)?;
@@ -124,7 +127,7 @@ impl Turn<'_> {
             OutboxKind::Propose => {
                 (EntryKind::Proposal, parameters::<Propose>(&unsent).map(|propose| propose.payload)?)
             }
-            OutboxKind::Add | OutboxKind::Rejoin | OutboxKind::Wish => {
+            OutboxKind::Add | OutboxKind::Rejoin | OutboxKind::Wish | OutboxKind::Upkeep => {
                 (EntryKind::Commit, parameters::<Commit>(&unsent).map(|commit| commit.commit)?)
             }
             OutboxKind::Message => (EntryKind::Application, parameters::<Send>(&unsent).map(|send| send.payload)?),
@@ -153,6 +156,9 @@ impl Turn<'_> {
         let Some(unsent) = outbox::find(self.db, id, message_id)? else { return Ok(()) };
         let row = self.conversation(id)?;
         let code = refusal.code();
+        if unsent.kind == OutboxKind::Rejoin && row.state == ConversationState::Joining {
+            return self.enter_again(row, &unsent, refusal);
+        }
         if matches!(code, Some(ErrorCode::StaleEpoch | ErrorCode::EpochTaken)) {
             return self.catch_up_first(row, &unsent);
         }
@@ -185,7 +191,9 @@ impl Turn<'_> {
                 outbox::delete(self.db, id, message_id)?;
                 self.start_repair(row)
             }
-            OutboxKind::Wish | OutboxKind::Propose => self.give_up(row, &unsent, &refusal.to_string()),
+            OutboxKind::Wish | OutboxKind::Propose | OutboxKind::Upkeep => {
+                self.give_up(row, &unsent, &refusal.to_string())
+            }
             // The Welcome is gone, or the conversation cannot be made here: what waits behind it says so in time.
             OutboxKind::Accept | OutboxKind::Create => {
                 outbox::delete(self.db, id, message_id)?;

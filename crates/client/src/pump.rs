@@ -6,6 +6,7 @@ use crate::database::conversation::ConversationRow;
 use crate::session::{Phase, Work};
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
+use std::collections::BTreeSet;
 use wire::request::{Acknowledge, Cursor, Fetch};
 use wire::{ConversationId, limits};
 
@@ -14,15 +15,22 @@ const ACKNOWLEDGE_EVERY_MS: u64 = 1_000;
 
 impl Turn<'_> {
     pub(crate) fn pump(&mut self) -> Result<(), Error> {
-        if self.memory.session.phase != Phase::Live {
-            return Ok(());
+        match self.memory.session.phase {
+            Phase::Live => {}
+            Phase::Linking => return self.collect_link(),
+            _ => return Ok(()),
         }
         self.publish()?;
         self.fetch_welcomes();
-        for id in std::mem::take(&mut self.memory.attention) {
-            self.attend(id)?;
+        self.ask_for_changes()?;
+        self.ask_for_joinable();
+        if self.memory.behind_on.as_ref().is_some_and(BTreeSet::is_empty) {
+            for id in std::mem::take(&mut self.memory.attention) {
+                self.attend(id)?;
+            }
         }
         self.fetch_chains()?;
+        self.revoke_wanted()?;
         self.acknowledge()?;
         self.tell_caught_up();
         Ok(())
@@ -39,6 +47,7 @@ impl Turn<'_> {
             ConversationState::Claiming => self.claim(&row),
             ConversationState::Superseded => self.settle_superseded(&row),
             ConversationState::Left => Ok(()),
+            ConversationState::Joining => self.join_from_outside(&row),
             _ if self.is_behind(&row) => {
                 self.fetch(&row);
                 Ok(())
@@ -46,7 +55,9 @@ impl Turn<'_> {
             ConversationState::Leaving => Ok(()),
             ConversationState::Repairing => self.repair(&row),
             ConversationState::Creating => self.deliver(row),
-            ConversationState::Active => self.renew(row).and_then(|row| self.deliver(row)),
+            ConversationState::Active => {
+                self.renew(row).and_then(|row| self.sweep(row)).and_then(|row| self.deliver(row))
+            }
         }
     }
 
@@ -92,7 +103,9 @@ impl Turn<'_> {
 
     fn tell_caught_up(&mut self) {
         let memory = &*self.memory;
-        let caught_up = !memory.session.is_fetching() && !memory.ask_for_welcomes && memory.welcomes.is_empty();
+        let joinable = memory.ask_for_joinable && !memory.asked_for_joinable_again;
+        let asks = memory.ask_for_welcomes || joinable || memory.ask_for_changes;
+        let caught_up = !memory.session.is_fetching() && !asks && memory.welcomes.is_empty();
         if caught_up && !memory.caught_up {
             self.tell(Event::CaughtUp);
         }

@@ -12,6 +12,7 @@ use e2ee::{Committed, Opened};
 use trust::{Aad, EntryHash};
 use wire::event::Recorded;
 use wire::request::{Cursor, Fetched};
+use wire::sabotage::{Defence, stands};
 use wire::{ConversationId, Entry, EntryKind, Refusal};
 
 /// A failed message is worth a rejoin only so often: whoever sends rubbish does not decide how busy a device is.
@@ -31,7 +32,8 @@ impl Turn<'_> {
         let (id, entry) = (recorded.conversation, &recorded.entry);
         self.notice_head(Cursor { conversation: id, generation: recorded.generation, seq: entry.seq });
         let Some(mut row) = conversation::find(self.db, id)? else { return Ok(()) };
-        let follows = entry.seq == row.cursor + 1 && recorded.generation == row.generation;
+        let in_order = entry.seq == row.cursor + 1 || !stands(Defence::LogOrder);
+        let follows = in_order && recorded.generation == row.generation;
         // A fetch on its way brings this entry too: processing it twice is harmless, out of order it is not.
         if follows && is_followed(&row) && !self.memory.waiting.contains(&id) {
             self.process(&mut row, entry)?;
@@ -96,7 +98,7 @@ impl Turn<'_> {
         let unsent = outbox::find(self.db, row.id, entry.message_id)?;
         match unsent.as_ref().map(|unsent| unsent.kind) {
             Some(OutboxKind::Message) => self.own_message_recorded(row, entry)?,
-            Some(OutboxKind::Add | OutboxKind::Wish) => {
+            Some(OutboxKind::Add | OutboxKind::Wish | OutboxKind::Upkeep) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
                 self.own_commit_recorded(row, entry, unsent.as_ref())?;
             }
@@ -115,6 +117,7 @@ impl Turn<'_> {
             }
             _ if message::find(self.db, row.id, entry.message_id)?
                 .is_some_and(|message| message.seq == Some(entry.seq)) => {}
+            _ if !stands(Defence::CopyNoticed) => {}
             _ => self.lost(row, entry, "this device has not sent it: its state was copied or restored", true)?,
         }
         Ok(Step::Done)
@@ -133,7 +136,7 @@ impl Turn<'_> {
                 self.watch_renewal(row);
                 self.becomes_active(row);
                 self.note_commit(row, entry, &commit, &admins)?;
-                match unsent.filter(|unsent| unsent.kind == OutboxKind::Wish) {
+                match unsent.filter(|unsent| matches!(unsent.kind, OutboxKind::Wish | OutboxKind::Upkeep)) {
                     Some(wish) => self.wish_recorded(row, wish, &commit),
                     None => Ok(()),
                 }
@@ -189,6 +192,7 @@ impl Turn<'_> {
             row.state = ConversationState::Active;
             self.wish_to_leave(row.id)?;
         }
+        commit.gone.iter().try_for_each(|leaf| self.sweep_soon(row, leaf.user))?;
         self.tell(Event::ConversationChanged(row.id));
         Ok(())
     }
@@ -200,7 +204,7 @@ impl Turn<'_> {
             seq => conversation::hash_at(self.db, row, seq)?,
         };
         let differs = known.is_some_and(|known| known.0 != aad.seen_hash) || aad.seen_seq > row.cursor;
-        if differs && !row.forked {
+        if differs && !row.forked && stands(Defence::SeenHash) {
             row.forked = true;
             self.tell(Event::Forked(row.id));
         }

@@ -7,6 +7,7 @@ use crate::database::outbox::{self, OutboxKind};
 use crate::database::{MessageRow, MessageState};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
+use crate::welcome::peer;
 use crate::{ConversationState, Error, Event};
 use e2ee::Invitation;
 use trust::EntryHash;
@@ -47,6 +48,11 @@ impl Turn<'_> {
     pub(crate) fn fetched_rejoin_tree(&mut self, id: ConversationId, tree: &Tree) -> Result<(), Error> {
         let Some(current) = self.memory.repairs.remove(&id) else { return Ok(()) };
         let mut row = self.conversation(id)?;
+        if row.state == ConversationState::Joining {
+            // What it has seen is what it was told: members say whether it is what they saw.
+            let (cursor, entry_hash) = (current.seq, EntryHash(current.entry_hash));
+            return self.rejoin(ConversationRow { cursor, entry_hash, ..row }, &current, &tree.tree);
+        }
         if row.state != ConversationState::Repairing {
             return Ok(());
         }
@@ -73,14 +79,20 @@ impl Turn<'_> {
         })?;
         match rejoined {
             Ok((rejoined, group)) => {
-                let group_id = group.as_ref().map(e2ee::Group::id);
-                let e2ee::Rejoined { commit, group_info, .. } = rejoined;
+                let mut row = row;
+                if let Some(group) = &group {
+                    row.group = Some(group.id());
+                    row.kind = group.policy().kind;
+                    row.peer = peer(group, account.user);
+                }
+                let e2ee::Rejoined { commit, group_info, gone } = rejoined;
+                gone.iter().try_for_each(|leaf| self.sweep_soon(&mut row, leaf.user))?;
                 let commit = Commit { conversation: id, message_id, commit, group_info, welcome: None };
                 outbox::insert(self.db, id, OutboxKind::Rejoin, message_id, None, Some(&wire::encode(&commit)))?;
                 if let Some(unsent) = outbox::find(self.db, id, message_id)? {
                     outbox::set_sealed(self.db, unsent.id, unsent.parameters.as_deref(), Some(epoch))?;
                 }
-                conversation::save(self.db, &ConversationRow { group: group_id, ..row })?;
+                conversation::save(self.db, &row)?;
                 self.keep(id, group);
             }
             Err(e2ee::Error::NeedsIdentities(users)) => self.wait_for(id, users),

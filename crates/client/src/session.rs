@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use vault::Entropy;
 use wire::request::{Cursor, Greeting};
-use wire::{ConversationId, MessageId, UnixMillis, UserId};
+use wire::{ConversationId, DeviceId, MessageId, UnixMillis, UserId};
 
 /// An answer that takes longer means that the connection is dead.
 const ANSWER_DEADLINE_MS: u64 = 30_000;
@@ -22,6 +22,8 @@ pub(crate) enum Phase {
     Greeting,
     /// An invite is being redeemed.
     Joining,
+    /// This profile is being linked: the person proves the password, then waits for another device.
+    Linking,
     /// The device proves itself.
     Authenticating,
     /// It asked what there is.
@@ -55,6 +57,19 @@ pub(crate) enum Work {
     GroupInfo(ConversationId),
     RejoinTree(ConversationId),
     Acknowledge(Vec<(ConversationId, u32, u64)>),
+    LoginStart,
+    LoginFinish,
+    OwnChain,
+    OfferLink,
+    CollectLink,
+    FetchOffer,
+    AnswerLink,
+    Revoke(DeviceId),
+    ChainChanges,
+    Joinable,
+    Stay(ConversationId),
+    /// Never on its way: only a time to come back to a conversation.
+    Sweep(ConversationId),
     /// Typing: whatever becomes of it, it is not repeated.
     Whisper,
     /// Never on its way: only a time to come back to a conversation.
@@ -168,14 +183,15 @@ impl Work {
             | Self::Outbox(id, _)
             | Self::Fetch(id)
             | Self::GroupInfo(id)
-            | Self::RejoinTree(id) => Some(*id),
+            | Self::RejoinTree(id)
+            | Self::Stay(id) => Some(*id),
             _ => None,
         }
     }
 
     const fn resumes(&self) -> Option<ConversationId> {
         match self {
-            Self::Renew(id) => Some(*id),
+            Self::Renew(id) | Self::Sweep(id) => Some(*id),
             work => work.conversation(),
         }
     }
@@ -184,7 +200,7 @@ impl Work {
         // Key packages count too: without them nobody can bring this device anything.
         let brings =
             matches!(self, Self::Sync | Self::FetchChain(_) | Self::FetchWelcomes | Self::WelcomeTree | Self::Fetch(_));
-        brings || matches!(self, Self::Publish(_))
+        brings || matches!(self, Self::Publish(_) | Self::ChainChanges | Self::Joinable)
     }
 
     pub(crate) fn acknowledge(cursors: &[Cursor]) -> Self {

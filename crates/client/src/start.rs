@@ -53,18 +53,18 @@ impl Turn<'_> {
     }
 
     pub(crate) fn claimed(&mut self, id: ConversationId, claimed: ClaimedKeyPackages) -> Result<(), Error> {
-        let row = self.conversation(id)?;
-        if row.state != ConversationState::Claiming {
-            return Ok(());
-        }
+        // Its Welcome may have come first, and the other person's conversation taken its place.
+        let claiming = conversation::find(self.db, id)?.filter(|row| row.state == ConversationState::Claiming);
+        let Some(row) = claiming else { return Ok(()) };
         if claimed.packages.is_empty() {
             return self.claim_again(row);
         }
         let row = if row.group.is_some() { row } else { self.create_direct(row)? };
         let add = MessageId::from_bytes(self.entropy.array());
         outbox::insert(self.db, id, OutboxKind::Add, add, Some(&wire::encode(&claimed)), None)?;
-        conversation::save(self.db, &ConversationRow { state: ConversationState::Creating, claim_key: None, ..row })?;
-        Ok(())
+        let row = ConversationRow { state: ConversationState::Creating, claim_key: None, ..row };
+        conversation::save(self.db, &row)?;
+        self.add_siblings(&row)
     }
 
     pub(crate) fn create_direct(&mut self, row: ConversationRow) -> Result<ConversationRow, Error> {
@@ -99,8 +99,7 @@ impl Turn<'_> {
             self.later(Work::Claim(id), refusal);
             return Ok(());
         }
-        let row = self.conversation(id)?;
-        self.claim_again(row)
+        conversation::find(self.db, id)?.map_or(Ok(()), |row| self.claim_again(row))
     }
 
     /// The packages were none, or not usable: others are asked for after a while.

@@ -16,7 +16,7 @@ use wire::{ConversationId, DeviceId, Operation, TenantId, UserId};
 
 /// Bytes that count up: never for keys outside of tests.
 #[derive(Default)]
-pub(crate) struct Counter(u64);
+pub(crate) struct Counter(pub(crate) u64);
 
 impl Counter {
     /// A counter that goes on from here.
@@ -54,6 +54,7 @@ pub(crate) fn alice() -> (TempDir, Client) {
         device_key: DeviceKey::generate(&mut entropy),
         join_finish: None,
         suite: 1,
+        authority: None,
     };
     let transaction = database.begin().unwrap();
     account::save(&transaction, &account).unwrap();
@@ -63,7 +64,7 @@ pub(crate) fn alice() -> (TempDir, Client) {
 
 /// A person's keys and chain.
 pub(crate) struct Chain {
-    account: AccountKey,
+    pub(crate) account: AccountKey,
     pub(crate) entries: Vec<SignedEntry>,
     user: UserId,
     entropy: Counter,
@@ -127,6 +128,7 @@ pub(crate) fn reconnect(client: &mut Client, now: u64) {
 fn go_live(turn: &mut Turn<'_>) {
     turn.memory.session.phase = Phase::Live;
     turn.memory.held = Some(KeyPackagesHeld { one_time: 50, last_resort_used: false });
+    turn.memory.behind_on = Some(std::collections::BTreeSet::new());
     turn.memory.attention.insert(CONVERSATION);
 }
 

@@ -82,7 +82,18 @@ impl Turn<'_> {
             Work::GroupInfo(id) => self.fetched_group(id, Self::decoded::<request::FetchGroupInfo>(body)?),
             Work::RejoinTree(id) => self.fetched_rejoin_tree(id, &Self::decoded::<request::FetchTree>(body)?),
             Work::Acknowledge(cursors) => self.acknowledged(&cursors),
-            Work::Decline(_) | Work::Whisper | Work::Renew(_) => Ok(()),
+            Work::LoginStart => self.login_challenged(&Self::decoded::<request::LoginStart>(body)?),
+            Work::LoginFinish => self.logged_in(Self::decoded::<request::LoginFinish>(body)?),
+            Work::OwnChain => self.own_chain(&Self::decoded::<request::FetchOwnChain>(body)?),
+            Work::OfferLink => Self::decoded::<request::OfferLink>(body).and_then(|_| self.offered()),
+            Work::CollectLink => self.collected(&Self::decoded::<request::CollectLink>(body)?),
+            Work::FetchOffer => self.fetched_offer(Self::decoded::<request::FetchOffer>(body)?),
+            Work::AnswerLink => Self::decoded::<request::AnswerLink>(body).and_then(|_| self.answered_link()),
+            Work::Revoke(_) => Self::decoded::<request::RevokeDevice>(body).and_then(|_| self.own_chain_moved()),
+            Work::ChainChanges => self.chains_changed(&Self::decoded::<request::FetchChainChanges>(body)?),
+            Work::Joinable => self.joinable(Self::decoded::<request::FetchJoinable>(body)?),
+            Work::Stay(id) => self.stays(id, Self::decoded::<request::FetchStay>(body)?),
+            Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) => Ok(()),
         }
     }
 
@@ -98,8 +109,18 @@ impl Turn<'_> {
             Work::Outbox(id, message) => self.undelivered(id, message, refusal),
             Work::GroupInfo(id) | Work::RejoinTree(id) => self.repair_refused(id, refusal),
             Work::WelcomeTree => self.welcome_tree_refused(refusal),
+            Work::LoginStart | Work::LoginFinish | Work::OwnChain | Work::CollectLink => self.link_refused(refusal),
+            Work::OfferLink => self.offer_refused(refusal),
+            Work::FetchOffer | Work::AnswerLink => self.answer_refused(refusal),
+            Work::Revoke(device) => self.revoke_refused(device, refusal),
+            Work::Stay(id) => self.stay_refused(id, refusal),
             // The server offers the Welcome again; it is declined again.
-            Work::Decline(_) | Work::Whisper | Work::Renew(_) => Ok(()),
+            Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) => Ok(()),
+            Work::ChainChanges => {
+                self.changes_refused();
+                Ok(())
+            }
+            Work::Joinable => Ok(()),
             work @ (Work::Publish(_) | Work::FetchWelcomes | Work::Fetch(_) | Work::Acknowledge(_)) => {
                 self.later(work, refusal);
                 Ok(())

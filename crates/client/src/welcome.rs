@@ -10,6 +10,7 @@ use e2ee::{Group, Invitation};
 use rusqlite::Connection;
 use trust::{EntryHash, Kind};
 use wire::request::{AcceptWelcome, FetchTree, FetchWelcomes, PendingWelcome, Tree, Welcomes};
+use wire::sabotage::{Defence, stands};
 use wire::{MessageId, Refusal, UserId};
 
 impl Turn<'_> {
@@ -62,15 +63,18 @@ impl Turn<'_> {
             let changed = device.join(&invitation, vouch)?;
             match &changed.group {
                 Some(group) if !is_shadow(db, group, account.user)? => {
-                    Ok((changed.group.map(|group| (group, changed.output.inviter.identity.user)), changed.writes))
+                    Ok((changed.group.map(|group| (group, changed.output)), changed.writes))
                 }
                 _ => Err(e2ee::Error::AlreadyMember),
             }
         })?;
         match joined {
-            Ok(Some((group, inviter))) => {
+            Ok(Some((group, joined))) => {
                 self.enter(&welcome, group, account.user)?;
-                self.note_joining(&welcome, inviter)
+                let mut row = self.conversation(welcome.conversation)?;
+                joined.gone.iter().try_for_each(|leaf| self.sweep_soon(&mut row, leaf.user))?;
+                conversation::save(self.db, &row)?;
+                self.note_joining(&welcome, joined.inviter.identity.user)
             }
             Ok(None) => Ok(()),
             Err(e2ee::Error::NeedsIdentities(users)) => {
@@ -115,6 +119,7 @@ impl Turn<'_> {
         self.memory.attention.insert(id);
         self.watch_renewal(&row);
         self.tell(Event::ConversationAdded(id));
+        self.add_siblings(&row)?;
         self.take_over(&row)
     }
 
@@ -130,7 +135,7 @@ impl Turn<'_> {
 
     /// What this person had begun with the same person moves here, unless the server may already know of it: then its
     /// answer decides.
-    fn take_over(&mut self, row: &ConversationRow) -> Result<(), Error> {
+    pub(crate) fn take_over(&mut self, row: &ConversationRow) -> Result<(), Error> {
         let Some(peer) = row.peer.filter(|_| row.kind == Kind::Direct) else { return Ok(()) };
         let mut from = conversation::superseded(self.db, peer)?;
         let begun =
@@ -153,10 +158,11 @@ fn is_shadow(db: &Connection, group: &Group, own: UserId) -> Result<bool, e2ee::
     let Some(peer) = peer(group, own) else { return Ok(false) };
     let other = conversation::find_direct(db, peer).map_err(|error| e2ee::StorageFailure::Read(Box::new(error)))?;
     let in_use = |row: &ConversationRow| matches!(row.state, ConversationState::Active | ConversationState::Repairing);
-    Ok(other.is_some_and(|row| in_use(&row) && row.id != group.policy().conversation))
+    let shadow = other.is_some_and(|row| in_use(&row) && row.id != group.policy().conversation);
+    Ok(shadow && stands(Defence::ShadowConversation))
 }
 
-fn peer(group: &Group, own: UserId) -> Option<UserId> {
+pub(crate) fn peer(group: &Group, own: UserId) -> Option<UserId> {
     let policy = group.policy();
     policy.users.iter().find(|user| **user != own).copied().filter(|_| policy.kind == Kind::Direct)
 }

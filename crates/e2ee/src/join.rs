@@ -13,6 +13,7 @@ use roster::Vouch;
 use roster::reading::{self, LeafView, Strictness, Suite};
 use tls_codec::DeserializeBytes;
 use trust::{Aad, GroupPolicy, Kind, LeafIdentity, PolicyViolation};
+use wire::sabotage::{Defence, stands};
 use wire::{ConversationId, GroupId, TenantId, UnixMillis, limits};
 
 /// What the server needs to know of a new group.
@@ -191,7 +192,7 @@ impl Device<'_> {
     ) -> Result<Vec<LeafIdentity>, Error> {
         let (policy, members) = (group.policy(), group.members()?);
         let said = (policy.tenant, policy.conversation, group.epoch());
-        if said != (invitation.tenant, invitation.conversation, epoch) {
+        if said != (invitation.tenant, invitation.conversation, epoch) && stands(Defence::InvitationAgrees) {
             return Err(Error::Envelope);
         }
         check_members(group.mls.public_group(), policy, &members)?;

@@ -425,8 +425,11 @@ fn a19_no_other_suite_and_no_other_context_is_joined() {
     let ours = || rogue::extensions_unchecked(&group());
     let required: Vec<Extension> = ours().iter().take(1).cloned().collect();
     let suite = Suite::Classical.ciphersuite();
+    // Who is named there may propose from outside.
+    let senders = ours().iter().cloned().chain([Extension::ExternalSenders(Vec::new())]).collect();
     let cases = [
         ("another suite", other, ours()),
+        ("external senders", suite, Extensions::from_vec(senders).unwrap()),
         ("no policy", suite, Extensions::from_vec(required).unwrap()),
         ("an invalid policy", suite, rogue::policy_of_another(|policy| policy.version = 2)),
         ("contradicts itself", suite, rogue::policy_of_another(|policy| policy.admins = vec![])),

@@ -306,6 +306,12 @@ fn a_device_revoked_since_it_was_added_is_followed_and_reported() {
         carol.open(&world, &recorded.entry).unwrap();
         // Bob is no admin; that the device is gone is enough.
         let removal = world.remove(&bob, &[&dave]).unwrap();
+        // Alice's copy of the chain is older than the removal: she asks before she judges.
+        world.certify(&dave.identity, dave.key.public(), Vouched::Stale);
+        assert!(
+            matches!(alice.open(&world, &removal.entry), Err(Error::NeedsIdentities(users)) if users == [user(b'd')])
+        );
+        world.certify(&dave.identity, dave.key.public(), Vouched::Gone);
         alice.open(&world, &removal.entry).unwrap();
         carol.open(&world, &removal.entry).unwrap();
         let package = dave.key_package(suite, KeyPackageUse::Once);

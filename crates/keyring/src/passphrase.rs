@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use wire::sabotage::{Defence, stands};
 use zeroize::Zeroizing;
 
 /// A passphrase that is neither short nor known nor a pattern.
@@ -78,6 +79,9 @@ impl Passphrase {
     /// [`WeakPassphrase`].
     pub fn new(text: &str) -> Result<Self, WeakPassphrase> {
         let text = text.trim();
+        if !stands(Defence::StrongPassphrase) {
+            return Ok(Self(Zeroizing::new(text.to_owned())));
+        }
         if text.is_empty() {
             return Err(WeakPassphrase::Empty);
         }

@@ -7,6 +7,7 @@ use openmls_rust_crypto::RustCrypto;
 use trust::registry::KEY_PACKAGE_WIDTH_MAX_S;
 use trust::{DevicePublicKey, LeafIdentity};
 use wire::UnixMillis;
+use wire::sabotage::{Defence, stands};
 
 /// What a key package says, after it was checked. Whether the key is the device's is the device chain's to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub fn open(bytes: &[u8], now: UnixMillis, suite: Suite) -> Result<(KeyPackage, 
     let MlsMessageBodyIn::KeyPackage(unverified) = reading::message(bytes)? else { return Err(Refused::Malformed) };
     let crypto = RustCrypto::default();
     let package = unverified.validate(&crypto, ProtocolVersion::Mls10).map_err(|_| KeyPackageFault::Invalid)?;
-    if Suite::of(package.ciphersuite())? != suite {
+    if Suite::of(package.ciphersuite())? != suite && stands(Defence::SuiteOfTenant) {
         return Err(Refused::Suite);
     }
     check_width(&package)?;
@@ -70,6 +71,7 @@ pub(crate) fn check_width(package: &KeyPackage) -> Result<(), Refused> {
     let width = lifetime.not_after().checked_sub(lifetime.not_before());
     match width {
         Some(width) if width <= KEY_PACKAGE_WIDTH_MAX_S => Ok(()),
+        _ if !stands(Defence::KeyPackageWidth) => Ok(()),
         _ => Err(KeyPackageFault::TooWide.into()),
     }
 }

@@ -31,6 +31,9 @@ use trust::{DevicePublicKey, LeafIdentity};
 pub enum Vouched {
     /// The chain has the device with this key, and the device is active.
     Yes,
+    /// As [`Vouched::Yes`], by a chain that may have grown meanwhile: enough for a device that comes; before the removal of
+    /// one is refused, its chain is to be fetched.
+    Stale,
     /// The chain does not have the device, or has it with another key.
     No,
     /// The chain has the device with this key, but it was revoked or its user has left.

@@ -13,6 +13,7 @@ use openmls_rust_crypto::RustCrypto;
 use tls_codec::{DeserializeBytes, Serialize as _};
 use trust::{Aad, Change, Committer, GroupPolicy, Kind, LeafIdentity};
 use wire::GroupId;
+use wire::sabotage::{Defence, stands};
 
 /// The public state of a group in one epoch: its tree, its context, its policy.
 pub struct PublicTree {
@@ -117,8 +118,12 @@ impl PublicTree {
         let staged = staged(processed)?;
         let reading = reading::read(&self.group, &sender, &staged)?;
         reading::judge(&self.policy, &self.group, &reading, vouch, Strictness::Recording)?;
-        self.check_group_info(group_info, &staged, &reading.committer_leaf, tag)?;
-        self.check_welcome(welcome, &staged)?;
+        if stands(Defence::GroupInfoOfCommit) {
+            self.check_group_info(group_info, &staged, &reading.committer_leaf, tag)?;
+        }
+        if stands(Defence::WelcomeOfCommit) {
+            self.check_welcome(welcome, &staged)?;
+        }
         self.checked(staged, reading, aad)
     }
 

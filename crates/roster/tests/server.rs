@@ -10,7 +10,7 @@ use e2ee::{KeyPackageUse, Proposed, Suite, Vouched};
 use harness::matrix::{self, Case};
 use harness::rogue::{self, Rogue};
 use harness::*;
-use openmls::prelude::{Ciphersuite, Lifetime};
+use openmls::prelude::{Ciphersuite, Extension, Extensions, Lifetime};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use roster::{CheckedCommit, KeyPackageFault, PublicTree, Refused, key_package, payload};
@@ -172,8 +172,12 @@ fn a19_a_new_group_of_another_suite_or_context_is_refused() {
         create(suite, trust::GroupPolicy { version: 2, ..group() }),
         Err(Refused::Policy(PolicyViolation::InvalidPolicy))
     ));
-    let info = Rogue::new(&alice).create(suite, openmls::prelude::Extensions::empty());
-    assert!(matches!(PublicTree::create(&info.0, &info.1, &world.vouch()), Err(Refused::Context)));
+    let ours = rogue::extensions_unchecked(&group());
+    let senders = ours.iter().cloned().chain([Extension::ExternalSenders(Vec::new())]).collect();
+    for context in [Extensions::empty(), Extensions::from_vec(senders).unwrap()] {
+        let (info, tree) = Rogue::new(&alice).create(suite, context);
+        assert!(matches!(PublicTree::create(&info, &tree, &world.vouch()), Err(Refused::Context)));
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub enum AdminOp {
     DeleteTenant,
     /// Makes an invite into a tenant.
     CreateInvite,
+    /// Closes the account of somebody who has left: none of their devices speaks for them any more.
+    CloseUser,
 }
 
 /// What a caller of the admin listener is, by its certificate.
@@ -31,7 +33,8 @@ pub struct AdminRule {
 
 impl AdminOp {
     /// Every operation.
-    pub const ALL: &'static [Self] = &[Self::CreateTenant, Self::ListTenants, Self::DeleteTenant, Self::CreateInvite];
+    pub const ALL: &'static [Self] =
+        &[Self::CreateTenant, Self::ListTenants, Self::DeleteTenant, Self::CreateInvite, Self::CloseUser];
 
     /// The name in paths, logs and audit.
     pub const fn as_str(self) -> &'static str {
@@ -40,6 +43,7 @@ impl AdminOp {
             Self::ListTenants => "list_tenants",
             Self::DeleteTenant => "delete_tenant",
             Self::CreateInvite => "create_invite",
+            Self::CloseUser => "close_user",
         }
     }
 
@@ -52,7 +56,7 @@ impl AdminOp {
 /// The rule of an operation.
 pub const fn rule(op: AdminOp) -> AdminRule {
     match op {
-        AdminOp::CreateTenant | AdminOp::DeleteTenant | AdminOp::CreateInvite => {
+        AdminOp::CreateTenant | AdminOp::DeleteTenant | AdminOp::CreateInvite | AdminOp::CloseUser => {
             AdminRule { role: Role::Administrator, audited: true }
         }
         AdminOp::ListTenants => AdminRule { role: Role::Administrator, audited: false },

@@ -8,6 +8,7 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::{GeneralSecurityProfile, MixedScript};
 use wire::limits;
+use wire::sabotage::{Defence, stands};
 
 /// A handle in the one form that is compared, stored and shown.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +69,9 @@ impl std::fmt::Debug for Handle {
 
 /// Compatibility forms, case, composition. Twice, because lower case of one can be decomposable again.
 fn fold(spelling: &str) -> String {
+    if !stands(Defence::HandleFolding) {
+        return spelling.to_owned();
+    }
     let once = |text: &str| text.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>();
     once(&once(spelling))
 }

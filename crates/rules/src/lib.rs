@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod handle;
 pub mod invite;
 pub mod key_package;
+pub mod link;
 pub mod rate;
 pub mod retention;
 pub mod route;

@@ -35,6 +35,8 @@ pub enum Who {
     Stranger,
     /// A connection that has said hello and nothing more.
     Guest,
+    /// A person who has proved a password, on a device that is not linked yet.
+    Person,
     /// A device that has signed the challenge.
     Device,
 }
@@ -66,7 +68,7 @@ pub struct Rule {
 /// The rule of an operation.
 pub const fn rule(op: Op) -> Rule {
     use RateClass::{Control, Message, Read, Session};
-    use Who::{Device, Guest, Stranger};
+    use Who::{Device, Guest, Person, Stranger};
     let (who, rate, audited) = match op {
         Op::Hello => (Stranger, Session, false),
         Op::JoinStart => (Guest, Session, false),
@@ -90,6 +92,15 @@ pub const fn rule(op: Op) -> Rule {
         Op::FetchGroupInfo => (Device, Read, false),
         Op::Whisper => (Device, Message, false),
         Op::Propose => (Device, Control, false),
+        Op::FetchOwnChain => (Person, Session, false),
+        Op::OfferLink => (Person, Session, true),
+        Op::CollectLink => (Person, Session, false),
+        Op::FetchOffer => (Device, Control, true),
+        Op::AnswerLink => (Device, Control, true),
+        Op::RevokeDevice => (Device, Control, true),
+        Op::FetchChainChanges => (Device, Read, false),
+        Op::FetchJoinable => (Device, Read, false),
+        Op::FetchStay => (Device, Read, false),
     };
     Rule { who, rate, audited }
 }
@@ -100,11 +111,16 @@ pub const fn rule(op: Op) -> Rule {
 /// [`ErrorCode::Unauthenticated`] when it has to prove more first, [`ErrorCode::Forbidden`] when it has moved past it.
 pub const fn permit(op: Op, standing: Standing) -> Result<(), ErrorCode> {
     match (rule(op).who, standing) {
-        (Who::Stranger, Standing::Stranger) | (Who::Guest, Standing::Guest) | (Who::Device, Standing::Device) => Ok(()),
-        (Who::Guest, Standing::Stranger) | (Who::Device, Standing::Stranger | Standing::Guest | Standing::Person) => {
-            Err(ErrorCode::Unauthenticated)
+        (Who::Stranger, Standing::Stranger)
+        | (Who::Guest, Standing::Guest)
+        | (Who::Person, Standing::Person)
+        | (Who::Device, Standing::Device) => Ok(()),
+        (Who::Guest, Standing::Stranger)
+        | (Who::Person, Standing::Stranger | Standing::Guest)
+        | (Who::Device, Standing::Stranger | Standing::Guest | Standing::Person) => Err(ErrorCode::Unauthenticated),
+        (Who::Stranger, _) | (Who::Guest, Standing::Person | Standing::Device) | (Who::Person, Standing::Device) => {
+            Err(ErrorCode::Forbidden)
         }
-        (Who::Stranger, _) | (Who::Guest, Standing::Person | Standing::Device) => Err(ErrorCode::Forbidden),
     }
 }
 
@@ -127,7 +143,8 @@ mod tests {
             .filter(|op| Standing::ALL.iter().any(|s| *s < Standing::Device && permit(**op, *s).is_ok()))
             .map(|op| op.as_str())
             .collect();
-        assert_eq!(open, ["hello", "join_start", "join_finish", "authenticate", "login_start", "login_finish"]);
+        let joining = ["hello", "join_start", "join_finish", "authenticate", "login_start", "login_finish"];
+        assert_eq!(open, [joining.as_slice(), &["fetch_own_chain", "offer_link", "collect_link"]].concat());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::gateway::queue::{Closed, Queue};
 use bytes::Bytes;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 use wire::{DeviceId, Event, TenantId};
@@ -12,6 +12,8 @@ use wire::{DeviceId, Event, TenantId};
 #[derive(Default)]
 pub struct Hub {
     online: RwLock<HashMap<(TenantId, DeviceId), Arc<Queue>>>,
+    /// Devices that were revoked since the process began: one that was just logging in does not slip in behind it.
+    barred: RwLock<HashSet<(TenantId, DeviceId)>>,
 }
 
 impl Hub {
@@ -20,6 +22,16 @@ impl Hub {
         if let Some(older) = self.write().insert((tenant, device), queue) {
             older.close(Closed::Displaced);
         }
+        if self.barred.read().unwrap_or_else(PoisonError::into_inner).contains(&(tenant, device)) {
+            self.close(tenant, device, Closed::Revoked);
+        }
+    }
+
+    /// Ends the connection of a device that was revoked, durably, and every one that it may still get by a login that was
+    /// under way.
+    pub fn bar(&self, tenant: TenantId, device: DeviceId) {
+        self.barred.write().unwrap_or_else(PoisonError::into_inner).insert((tenant, device));
+        self.close(tenant, device, Closed::Revoked);
     }
 
     /// A connection has ended; a newer one of the same device stays.
@@ -119,6 +131,19 @@ mod tests {
         hub.connect(theirs, device(2), Arc::clone(&c));
         hub.fan_out(ours, &[device(1), device(2), device(3)], Some(device(1)), &Bytes::from_static(b"x"));
         assert_eq!([waits(&a), waits(&b), waits(&c)], [0, 1, 0]);
+    }
+
+    #[test]
+    fn b10_a_revoked_device_is_out_whether_it_was_in_or_coming_in() {
+        let hub = Hub::default();
+        let tenant = TenantId::from_bytes([1; 16]);
+        let [early, late, other] = [(); 3].map(|()| Arc::new(Queue::new(9, 99)));
+        hub.connect(tenant, device(1), Arc::clone(&early));
+        hub.connect(tenant, device(2), Arc::clone(&other));
+        hub.bar(tenant, device(1));
+        hub.connect(tenant, device(1), Arc::clone(&late));
+        assert_eq!([early.closed(), late.closed()], [Some(Closed::Revoked); 2]);
+        assert_eq!((other.closed(), hub.online()), (None, 1), "the control");
     }
 
     #[test]

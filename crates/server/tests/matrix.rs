@@ -73,6 +73,21 @@ fn request(op: Op, id: u32, on: &Objects) -> Vec<u8> {
         Op::Propose => {
             frame::request(id, &Propose { conversation, epoch: on.epoch, message_id, payload: on.payload.clone() })
         }
+        Op::FetchOwnChain => frame::request(id, &FetchOwnChain {}),
+        Op::OfferLink => frame::request(id, &OfferLink { lookup: random().into(), offer: vec![1] }),
+        Op::CollectLink => frame::request(id, &CollectLink { lookup: random().into() }),
+        Op::FetchOffer => frame::request(id, &FetchOffer { lookup: random().into() }),
+        Op::AnswerLink => {
+            let entry = SignedEntry { payload: vec![], signature: [0; 64], possession: None };
+            frame::request(id, &AnswerLink { lookup: random().into(), entry, answer: vec![1] })
+        }
+        Op::RevokeDevice => {
+            let entry = SignedEntry { payload: vec![], signature: [0; 64], possession: None };
+            frame::request(id, &RevokeDevice { entry })
+        }
+        Op::FetchChainChanges => frame::request(id, &FetchChainChanges { after: 0 }),
+        Op::FetchJoinable => frame::request(id, &FetchJoinable {}),
+        Op::FetchStay => frame::request(id, &FetchStay { conversation }),
         Op::Whisper => frame::request(id, &Whisper { conversation, epoch: on.epoch, payload: vec![1] }),
     }
 }
@@ -158,6 +173,7 @@ fn to_an_outsider(op: Op, same_tenant: bool) -> Option<ErrorCode> {
         Op::Commit | Op::Send | Op::Fetch | Op::FetchTree | Op::FetchGroupInfo | Op::Whisper | Op::Propose => {
             Some(ErrorCode::Forbidden)
         }
+        Op::FetchOffer | Op::FetchStay => Some(ErrorCode::NotFound),
         Op::ClaimKeyPackages | Op::FindUser | Op::FetchChain if !same_tenant => Some(ErrorCode::NotFound),
         _ => None,
     }

@@ -7,7 +7,8 @@ use crate::OpenError;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
-const SQLITE: &[&str] = &[include_str!("../migrations/sqlite/V001__first.sql")];
+const SQLITE: &[&str] =
+    &[include_str!("../migrations/sqlite/V001__first.sql"), include_str!("../migrations/sqlite/V002__devices.sql")];
 
 /// Brings the schema up to date, each script in a transaction of its own.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

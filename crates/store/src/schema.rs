@@ -37,6 +37,8 @@ pub enum Kept {
     Message,
     /// Until the joiner has accepted it.
     Welcome,
+    /// Until the new device has logged in, or a day at most.
+    Link,
     /// As the tenant's audit policy says; for now until the operator deletes the tenant.
     Audit,
 }
@@ -174,6 +176,20 @@ columns! {
         place Public "from 0";
         entry Public "the signed entry, which contacts check";
     }
+    chain_changes: User {
+        tenant Public "whose";
+        change Public "order, dense from 1 in each tenant";
+        user_id Public "whose chain has grown";
+    }
+    link_offers: Link {
+        tenant Public "whose";
+        user_id Public "who links a device";
+        lookup Public "finds the offer; derived from a secret that the server never sees";
+        offer Sealed "what the new device has to say, sealed by it";
+        answer Sealed "what the confirming device leaves for it, sealed by it";
+        device Public "the new device, once it is confirmed";
+        expires_at Public "ends it";
+    }
     key_packages: KeyPackage {
         tenant Public "whose";
         reference Public "hash that names the package (RFC 9420 §5.2)";
@@ -247,6 +263,13 @@ columns! {
         joined_seq Public "its log begins after this";
         user_id Public "whose device";
         removed_seq Public "its log ends here";
+    }
+    entrances: Conversation {
+        tenant Public "whose";
+        conversation Public "which";
+        device Public "who joined from outside";
+        seq Public "its log begins after this";
+        hash Public "hash chain up to there";
     }
     log_entries: Message {
         tenant Public "whose";

@@ -379,9 +379,9 @@ async fn foreign_files_newer_schemas_and_wrong_roots_are_refused() {
     let stranger = Database::open(directory.path(), keyring::RootKey::ephemeral().unwrap(), Settings::default());
     assert!(matches!(stranger, Err(OpenError::WrongRootKey)));
     let change = |text: &str| rusqlite::Connection::open(&file).unwrap().execute_batch(text).unwrap();
-    change("insert into schema_migrations values (2, x'00')");
-    assert!(matches!(open(directory.path()), Err(OpenError::NewerSchema { found: 2, known: 1 })));
-    change("delete from schema_migrations where version = 2");
+    change("insert into schema_migrations values (3, x'00')");
+    assert!(matches!(open(directory.path()), Err(OpenError::NewerSchema { found: 3, known: 2 })));
+    change("delete from schema_migrations where version = 3");
     assert!(open(directory.path()).is_ok());
     change("pragma application_id = 1");
     assert!(matches!(open(directory.path()), Err(OpenError::Foreign { .. })));

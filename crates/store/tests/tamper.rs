@@ -17,6 +17,32 @@ const CANARY: &str = "canary-7f3a91c2";
 const HANDLE_CANARY: &str = "canaryhandle-5b1e";
 
 /// One row and more in every table, with canaries in all that is to be sealed.
+/// A link that was answered, a chain that has grown, a device that came in from outside.
+fn link_and_enter(tx: &mut store::Tx<'_>) -> Outcome {
+    let canary = CANARY.as_bytes();
+    tx.offer_link(MEI, &[7; 32], canary, NOW)?;
+    tx.answer_link(MEI, &[7; 32], MEI_LAPTOP, canary, NOW)?;
+    let entry = wire::request::SignedEntry { payload: vec![1], signature: [1; 64], possession: None };
+    assert!(tx.extend_chain(TOM, 0, &entry)?);
+    let rejoin = NewCommit {
+        conversation: TALK,
+        epoch: 1,
+        sender: MEI_LAPTOP,
+        message_id: message_id(9),
+        commit: canary.to_vec(),
+        at: NOW,
+        group_info: canary.to_vec(),
+        policy: None,
+        joiners: vec![store::Joiner { device: MEI_LAPTOP, user: MEI, welcomed: false }],
+        removed: Vec::new(),
+        welcome: None,
+        tree: None,
+        public_group: None,
+    };
+    assert!(matches!(tx.record_commit(rejoin)?, store::CommitOutcome::Recorded { .. }));
+    Ok(())
+}
+
 async fn full_world() -> World {
     let world = lasting_world().await;
     let store = &world.store;
@@ -58,6 +84,7 @@ async fn full_world() -> World {
     store.write(|tx| tx.append_entry(message(1, 3, b"other message"))).await.unwrap();
     let cursor = wire::request::Cursor { conversation: TALK, generation: 0, seq: 1 };
     store.write(move |tx| tx.acknowledge(MEI_PHONE, &[cursor])).await.unwrap();
+    store.write(link_and_enter).await.unwrap();
     let terms = rules::invite::terms(NOW, 1_000, 1).unwrap();
     let invite = NewInvite { invite: InviteId::from_bytes([5; 16]), code: CANARY, terms, created_by: None };
     store.write(move |tx| tx.create_invite(invite, NOW)).await.unwrap();

@@ -45,7 +45,7 @@ impl FrankingKey {
 }
 
 /// The key padded with zeros to the hash's block, which is what HMAC does with a short key (RFC 2104).
-fn block(key: &[u8; 32]) -> [u8; 64] {
+pub(crate) fn block(key: &[u8; 32]) -> [u8; 64] {
     let mut block = [0; 64];
     block[..32].copy_from_slice(key);
     block

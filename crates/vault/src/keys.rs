@@ -2,10 +2,12 @@
 
 use crate::Entropy;
 use ed25519_dalek::{Signer, SigningKey};
+use minicbor::{Decode, Encode};
 use std::fmt;
 use trust::chain::{self, Action, ChainEntry};
-use trust::{AccountPublicKey, DeviceChain, DevicePublicKey, Label, signature_input};
+use trust::{AccountPublicKey, ChainError, DeviceChain, DevicePublicKey, Label, signature_input};
 use wire::request::SignedEntry;
+use wire::sabotage::{Defence, stands};
 use wire::{DeviceId, TenantId, UserId};
 use zeroize::Zeroizing;
 
@@ -14,6 +16,18 @@ pub struct AccountKey(SigningKey);
 
 /// A device's key. Signs its MLS leaves and its logins; never leaves the device.
 pub struct DeviceKey(SigningKey);
+
+/// A chain entry that a new device proposes, and that only the account key can make valid.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct OfferedEntry {
+    /// The encoded entry.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub payload: Vec<u8>,
+    /// By the new device's key.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub possession: [u8; 64],
+}
 
 /// The bytes to sign are not an MLS signature input (RFC 9420 §5.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +65,27 @@ impl AccountKey {
         self.sign(&chain.next(action), introduced)
     }
 
+    /// Continues the chain by a device that has [offered itself](DeviceKey::offer_itself). The account signs what it would
+    /// have written itself, and nothing else: the chain's next entry, which adds one device that has shown its key.
+    ///
+    /// # Errors
+    /// [`ChainError::Broken`] when the offer was made on another chain, or an earlier state of this one; else as
+    /// [`DeviceChain::append`].
+    pub fn accept(&self, chain: &DeviceChain, offered: &OfferedEntry) -> Result<SignedEntry, ChainError> {
+        let entry: ChainEntry = wire::decode(&offered.payload).map_err(|_| ChainError::Malformed)?;
+        if !matches!(entry.action, Action::Add { .. }) {
+            return Err(ChainError::Forbidden);
+        }
+        if wire::encode(&chain.next(entry.action)) != offered.payload {
+            return Err(ChainError::Broken);
+        }
+        let payload = offered.payload.clone();
+        let signature = self.0.sign(&signature_input(Label::ChainEntry, &payload)).to_bytes();
+        let signed = SignedEntry { payload, signature, possession: Some(offered.possession) };
+        chain.clone().append(&signed, None)?;
+        Ok(signed)
+    }
+
     fn sign(&self, entry: &ChainEntry, introduced: Option<&DeviceKey>) -> SignedEntry {
         let payload = wire::encode(entry);
         let signature = self.0.sign(&signature_input(Label::ChainEntry, &payload)).to_bytes();
@@ -80,6 +115,14 @@ impl DeviceKey {
         DevicePublicKey::from_bytes(self.0.verifying_key().to_bytes())
     }
 
+    /// The entry that would add this device to the chain, for the account key to sign, and the proof that the device has its
+    /// key.
+    pub fn offer_itself(&self, chain: &DeviceChain, device: DeviceId) -> OfferedEntry {
+        let payload = wire::encode(&chain.next(Action::Add { device, device_key: self.public() }));
+        let possession = self.sign(Label::DevicePossession, &payload);
+        OfferedEntry { payload, possession }
+    }
+
     /// Answers the server's login challenge.
     pub fn sign_login(&self, challenge: &[u8; 32], tenant: TenantId, device: DeviceId) -> [u8; 64] {
         self.sign(Label::DeviceLogin, &trust::login::content(challenge, tenant, device))
@@ -94,7 +137,7 @@ impl DeviceKey {
         let (length, rest) = sign_content.split_first().ok_or(NotMls)?;
         let is_mls =
             *length < 64 && rest.len() >= usize::from(*length) && rest.starts_with(b"MLS 1.0 ") && *length >= 8;
-        if is_mls { Ok(self.0.sign(sign_content).to_bytes()) } else { Err(NotMls) }
+        if is_mls || !stands(Defence::MlsDoor) { Ok(self.0.sign(sign_content).to_bytes()) } else { Err(NotMls) }
     }
 
     fn sign(&self, label: Label, content: &[u8]) -> [u8; 64] {

@@ -7,11 +7,12 @@ mod database_key;
 mod entropy;
 mod franking;
 mod keys;
+pub mod link;
 pub mod password;
 mod whisper;
 
 pub use database_key::{DatabaseKey, UnsealError};
 pub use entropy::Entropy;
 pub use franking::FrankingKey;
-pub use keys::{AccountKey, DeviceKey, NotMls};
+pub use keys::{AccountKey, DeviceKey, NotMls, OfferedEntry};
 pub use whisper::{Signal, WhisperKey, WhisperPlace};

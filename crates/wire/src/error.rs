@@ -80,6 +80,8 @@ codes! {
     InvalidHandle = 24, "invalid_handle", Caller;
     /// The device was revoked or its user has left.
     Revoked = 25, "revoked", State;
+    /// The device chain has grown meanwhile: fetch it, sign again.
+    ChainMoved = 26, "chain_moved", State;
     /// The message was sealed in an epoch that is over: catch up, seal again, send again.
     StaleEpoch = 40, "stale_epoch", State;
     /// Another commit won the epoch: process it, make a new commit.

@@ -65,7 +65,7 @@ impl FromStr for InviteLink {
 }
 
 /// A name, an IPv4 address, or an IPv6 address in brackets.
-fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let allowed = |extra: u8| move |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == extra;
     match bracketed {
@@ -75,7 +75,7 @@ fn is_host(host: &str) -> bool {
 }
 
 /// Letters, digits, `-`, `_` and `.`: nothing that a shell or a web address would read as something else.
-fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 

@@ -12,6 +12,8 @@ pub mod invite_link;
 pub mod limits;
 pub mod op;
 pub mod request;
+pub mod sabotage;
+pub mod server_line;
 
 pub use entry::{Entry, EntryKind};
 pub use error::{ErrorCode, Fault, Refusal};
@@ -19,6 +21,7 @@ pub use event::Event;
 pub use id::{ConversationId, DeviceId, GroupId, InviteId, MessageId, TenantId, UserId};
 pub use invite_link::InviteLink;
 pub use op::{Op, Operation};
+pub use server_line::ServerLine;
 
 /// Milliseconds since the Unix epoch, UTC, as a wall clock showed them. For people and for expiry, never for order.
 pub type UnixMillis = u64;

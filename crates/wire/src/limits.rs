@@ -11,6 +11,16 @@ pub const PAYLOAD_MAX_BYTES: usize = 64 << 10;
 pub const GROUP_MAX_DEVICES: usize = 1_000;
 /// Devices of one user.
 pub const USER_MAX_DEVICES: usize = 16;
+/// Characters of a device's name.
+pub const DEVICE_NAME_MAX_CHARS: usize = 64;
+/// What a new device leaves for the person's other devices, sealed, in bytes.
+pub const LINK_OFFER_MAX_BYTES: usize = 4 << 10;
+/// What the other device leaves for the new one, sealed, in bytes: mostly the device chains of contacts.
+pub const LINK_ANSWER_MAX_BYTES: usize = 3 << 20;
+/// Conversations in one answer to `FetchJoinable`.
+pub const JOINABLE_MAX: u32 = 1_000;
+/// Changes of chains looked at for one answer to `FetchChainChanges`.
+pub const CHAIN_CHANGES_MAX: u32 = 1_000;
 /// Entries in the device chain of one user, over its life.
 pub const CHAIN_MAX_ENTRIES: usize = 1_024;
 /// One-time key packages that the server keeps for a device.

@@ -69,6 +69,15 @@ operations! {
     FetchGroupInfo = 0x29, "fetch_group_info", CurrentGroup;
     Whisper = 0x2a, "whisper", Done;
     Propose = 0x2b, "propose", RecordedAt;
+    FetchOwnChain = 0x30, "fetch_own_chain", OwnChain;
+    OfferLink = 0x31, "offer_link", Done;
+    CollectLink = 0x32, "collect_link", CollectedLink;
+    FetchOffer = 0x33, "fetch_offer", FetchedOffer;
+    AnswerLink = 0x34, "answer_link", Done;
+    RevokeDevice = 0x35, "revoke_device", Done;
+    FetchChainChanges = 0x36, "fetch_chain_changes", ChainChanges;
+    FetchJoinable = 0x37, "fetch_joinable", Joinable;
+    FetchStay = 0x38, "fetch_stay", Stay;
 }
 
 #[cfg(test)]

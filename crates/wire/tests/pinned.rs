@@ -58,6 +58,7 @@ fn every_operation_and_event_is_pinned() {
     let mut pinned = Pinned::default();
     sessions(&mut pinned);
     identities(&mut pinned);
+    devices(&mut pinned);
     conversations(&mut pinned);
     assert_eq!(pinned.seen, Op::ALL.iter().copied().collect(), "every operation has a sample");
     pinned.event(Event::Recorded(Recorded { conversation: CONVERSATION, generation: 0, entry: entry() }));
@@ -83,7 +84,7 @@ fn sessions(pinned: &mut Pinned) {
     );
     pinned.request(
         JoinStart { invite: invite.clone(), handle: handle.clone(), registration_request: b"request".to_vec() },
-        JoinChallenge { registration_response: b"response".to_vec() },
+        JoinChallenge { registration_response: b"response".to_vec(), authority_key: [9; 32] },
     );
     let registration_upload = b"upload".to_vec();
     pinned.request(
@@ -111,6 +112,20 @@ fn identities(pinned: &mut Pinned) {
         FoundUser { user: USER, handle: handle.clone(), entries: vec![signed_entry()] },
     );
     pinned.request(FetchChain { user: USER, skip: 1 }, Chain { handle, entries: vec![] });
+}
+
+fn devices(pinned: &mut Pinned) {
+    let (lookup, entry, conversation) = (LinkLookup::from([6; 32]), signed_entry(), CONVERSATION);
+    let (offer, answer) = (b"offer".to_vec(), b"answer".to_vec());
+    pinned.request(FetchOwnChain {}, OwnChain { handle: "alice".into(), entries: vec![entry.clone()] });
+    pinned.request(OfferLink { lookup, offer: offer.clone() }, Done {});
+    pinned.request(CollectLink { lookup }, CollectedLink { answer: Some(answer.clone()), chain_len: 2 });
+    pinned.request(FetchOffer { lookup }, FetchedOffer { offer });
+    pinned.request(AnswerLink { lookup, entry: entry.clone(), answer }, Done {});
+    pinned.request(RevokeDevice { entry }, Done {});
+    pinned.request(FetchChainChanges { after: 7 }, ChainChanges { users: vec![USER], mark: 8, more: false });
+    pinned.request(FetchJoinable {}, Joinable { conversations: vec![conversation] });
+    pinned.request(FetchStay { conversation }, Stay { seq: 1, generation: 0, entry_hash: [5; 32] });
 }
 
 fn conversations(pinned: &mut Pinned) {

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the story of one conversation, played with the real programs. Everything it does a person could type,
 //! and it shows what it types.
 
+mod devices;
 mod group;
 mod scene;
 mod server;
@@ -56,21 +57,26 @@ fn play(scene: &Scene, mut server: Server, options: &Options) -> Result<bool> {
     headline("5. Nothing is lost, nothing is doubled");
     let whole = compare(scene, &sent)?;
 
-    headline("6. A group, with one more and one less");
+    headline("6. Alice's second device");
+    devices::link(scene)?;
+    headline("7. A group, with one more and one less");
     let group = group::play(scene)?;
-    headline("7. What the server sees");
+    headline("8. The second device is lost");
+    let revoked = devices::revoke(scene)?;
+    headline("9. What the server sees");
     show_what_it_sees(scene)?;
     side_by_side(scene)?;
 
-    headline("8. The proof");
+    headline("10. The proof");
     remark("Another server, whose traffic, files, logs and memory are searched for what people said.");
     let proof = scene.try_run(Actor::Anyone, scene.program("mifeng").arg("prove"))?.0.success();
 
-    let ok = whole && group && proof;
+    let ok = whole && group && revoked && proof;
     let verdict = |ok: bool| if ok { paint("32", "yes") } else { paint("31", "NO") };
     headline("The end");
     println!("every acknowledged message there, once, in order: {}", verdict(whole));
     println!("who was removed read nothing after it:            {}", verdict(group));
+    println!("a revoked device read nothing after it:           {}", verdict(revoked));
     println!("the server held no plaintext:                     {}", verdict(proof));
     if options.exit {
         server.stop(scene)?;

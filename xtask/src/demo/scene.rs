@@ -12,6 +12,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 pub(super) enum Actor {
     Operator,
     Alice,
+    Laptop,
     Bob,
     Carol,
     Anyone,
@@ -23,6 +24,7 @@ impl Actor {
         match self {
             Self::Operator => "operator",
             Self::Alice => "alice   ",
+            Self::Laptop => "laptop  ",
             Self::Bob => "bob     ",
             Self::Carol => "carol   ",
             Self::Anyone => "anyone  ",
@@ -33,6 +35,7 @@ impl Actor {
         match self {
             Self::Operator => "33",
             Self::Alice => "32",
+            Self::Laptop => "92",
             Self::Bob => "36",
             Self::Carol => "34",
             Self::Anyone => "35",
@@ -116,6 +119,19 @@ impl Scene {
         println!("{} {} {}", actor.label(), paint("1", "$"), paint("1", &format!("{} &", self.shown(command))));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().with_context(|| written(command))
+    }
+
+    /// The same; what it prints goes to a file.
+    pub(super) fn background_into(&self, actor: Actor, command: &mut Command, path: &Path) -> Result<Child> {
+        println!("{} {} {}", actor.label(), paint("1", "$"), paint("1", &format!("{} &", self.shown(command))));
+        let file = fs::File::create(path).with_context(|| path.display().to_string())?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        command.spawn().with_context(|| written(command))
+    }
+
+    /// Shows what somebody reads.
+    pub(super) fn show(actor: Actor, text: &str) {
+        text.lines().for_each(|line| println!("{} {} {line}", actor.label(), paint("2", "│")));
     }
 
     /// Runs a command without showing it; what it printed on standard output.

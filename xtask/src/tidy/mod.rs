@@ -9,6 +9,7 @@ mod scan;
 mod supply;
 mod walkthrough;
 
+use crate::sabotage;
 use crate::workspace::{self, Layers};
 use anyhow::{Context, Result};
 use scan::Source;
@@ -73,7 +74,8 @@ pub(crate) fn check(root: &Path) -> Result<Checked> {
     breaches.extend(lengths::check(&plan.lengths, &workspace::read_toml(&root.join("ci/lengths.toml"))?, &sources));
     breaches.extend(links::check(root)?);
     breaches.extend(walkthrough::check(root, &sources)?);
-    breaches.extend(attacks::check(&root.join("docs/security/attacks.md"), &tests));
+    let defended = sabotage::Plan::read(root)?.attacks();
+    breaches.extend(attacks::check(&root.join("docs/security/attacks.md"), &tests, &defended));
     let packages = supply::packages(root, &metadata)?;
     breaches.extend(supply::check(&workspace::read_toml(&root.join("deny.toml"))?, &packages)?);
     breaches.sort();

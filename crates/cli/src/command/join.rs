@@ -5,7 +5,7 @@ use client::Event;
 use runtime::{Next, now};
 use serde_json::json;
 use std::path::PathBuf;
-use wire::{InviteLink, Refusal, UserId};
+use wire::{InviteLink, Refusal, ServerLine, UserId};
 use zeroize::Zeroizing;
 
 /// Join a tenant with an invite: makes your keys on this device.
@@ -43,7 +43,7 @@ impl Args {
         if profile.address().is_ok() && context.shell(&profile)?.client().account_view().is_some() {
             return Err(client::Error::AlreadyJoined.into());
         }
-        profile.remember(&link)?;
+        profile.remember(&ServerLine::from(&link))?;
         let mut shell = context.shell(&profile)?;
         shell.client().join(&link.tenant, &link.code, &self.handle, password.as_bytes(), now())?;
         let mut joined = None;

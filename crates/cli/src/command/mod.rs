@@ -5,10 +5,12 @@ mod admin;
 mod chats;
 mod completions;
 mod contacts;
+mod devices;
 mod edit;
 mod group;
 mod join;
 mod leave;
+mod link;
 mod members;
 mod open;
 mod react;
@@ -32,6 +34,7 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Join(join::Args),
+    Link(link::Args),
     Chat(tui::Args),
     Status(status::Args),
     Chats(chats::Args),
@@ -54,6 +57,7 @@ pub(crate) enum Command {
     Search(search::Args),
     Contacts(contacts::Args),
     Whois(whois::Args),
+    Devices(devices::Args),
     Safety(safety::Args),
     Settings(settings::Args),
     Prove(prove::Args),
@@ -65,6 +69,7 @@ impl Command {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Join(args) => args.run(context).await,
+            Self::Link(args) => args.run(context).await,
             Self::Status(args) => args.run(context).await,
             Self::Chats(args) => args.run(context).await,
             Self::Chat(args) => args.run(context).await,
@@ -87,6 +92,7 @@ impl Command {
             Self::Search(args) => args.run(context).await,
             Self::Contacts(args) => args.run(context),
             Self::Whois(args) => args.run(context).await,
+            Self::Devices(args) => args.run(context).await,
             Self::Safety(args) => args.run(context).await,
             Self::Settings(args) => args.run(context),
             Self::Prove(args) => args.run(context).await,

@@ -28,8 +28,17 @@ impl Args {
         let profile = context.profile()?;
         let mut shell = context.shell(&profile)?;
         shell.client().status()?;
-        if !self.offline && !conversation::catch_up_if_possible(&mut shell, context).await? {
-            eprintln!("offline: this is what this device has");
+        if !self.offline {
+            match conversation::catch_up_if_possible(&mut shell, context).await {
+                Ok(true) => {}
+                Ok(false) => eprintln!("offline: this is what this device has"),
+                // Out for good: what is here is still the person's to read.
+                Err(failure) if failure.is_revoked() => {
+                    self.show_last(shell.client(), context)?;
+                    return Err(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         self.show_last(shell.client(), context)?;
         if self.follow {
@@ -70,6 +79,9 @@ impl Args {
                 self.show_new(client, context, conversation, &line)
             }
             Some(Event::LoginRefused(refusal)) => Err(Refusal::into(refusal)),
+            Some(Event::DevicesChanged { user, added, removed, closed }) => {
+                conversation::announce(client, user, &added, &removed, closed).map_err(Failure::from)
+            }
             Some(Event::Forked(id)) => {
                 eprintln!("⚠ the server showed members different histories of {id}");
                 Ok(())

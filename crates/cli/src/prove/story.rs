@@ -145,7 +145,7 @@ impl Person {
 
     /// Joins by an invite, and publishes key packages.
     pub(super) async fn join(&mut self, link: InviteLink) -> Result<()> {
-        self.profile.remember(&link).map_err(|failure| anyhow!(failure.text(false)))?;
+        self.profile.remember(&wire::ServerLine::from(&link)).map_err(|failure| anyhow!(failure.text(false)))?;
         self.open()?;
         let (handle, password) = (self.handle.clone(), self.password.text.clone());
         self.client()?.join(&link.tenant, &link.code, &handle, password.as_bytes(), now())?;

@@ -20,6 +20,7 @@ mod update;
 mod view;
 
 use crate::context::Context;
+use crate::conversation;
 use crate::failure::Failure;
 use client::Event;
 use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
@@ -265,6 +266,10 @@ impl App {
                 let handle = self.shell.client().handle_of(user)?;
                 let text = format!("@{handle} could not be added now: {reason}");
                 self.model.complain(crate::output::in_one_line(&text));
+            }
+            Event::DevicesChanged { user, added, removed, closed } => {
+                let lines = conversation::device_changes(self.shell.client(), user, &added, &removed, closed)?;
+                self.model.complain(crate::output::in_one_line(&lines.join("; ")));
             }
             Event::NoKeyPackage(_) => {
                 model.complain("the other person has no device that can be added now; the message waits");

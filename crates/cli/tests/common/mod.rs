@@ -101,6 +101,12 @@ impl Server {
         Person { profile: self.folder.path().join(handle), handle: handle.into() }
     }
 
+    /// Closes somebody's account.
+    pub fn close(&self, handle: &str) {
+        let done = self.command().args(["user", "close", "--tenant", TENANT, handle]).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+
     /// A person who has joined.
     pub fn joined(&self, handle: &str) -> Person {
         let person = self.person(handle);

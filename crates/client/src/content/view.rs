@@ -5,6 +5,7 @@ use super::{Body, Content, Expiry, Mention};
 use crate::database::{MessageRow, MessageState};
 use crate::group::Notice;
 use std::collections::BTreeMap;
+use wire::sabotage::{Defence, stands};
 use wire::{DeviceId, MessageId, UnixMillis, UserId};
 
 /// A line of a conversation.
@@ -80,8 +81,8 @@ pub fn fold(line: &MessageRow, changes: &[MessageRow]) -> MessageView {
             continue;
         };
         match content.body {
-            Body::Edit { text, .. } if Some(author) == line.author => view.edit(text, content.mentions),
-            Body::Delete { .. } if Some(author) == line.author => view.delete(),
+            Body::Edit { text, .. } if may_change(author, line) => view.edit(text, content.mentions),
+            Body::Delete { .. } if may_change(author, line) => view.delete(),
             Body::Reaction(reaction) => {
                 reactions.insert((reaction.symbol, author), !reaction.removed);
             }
@@ -92,6 +93,10 @@ pub fn fold(line: &MessageRow, changes: &[MessageRow]) -> MessageView {
         view.react(reactions);
     }
     view
+}
+
+fn may_change(author: UserId, line: &MessageRow) -> bool {
+    Some(author) == line.author || !stands(Defence::AuthorOfChange)
 }
 
 impl MessageView {

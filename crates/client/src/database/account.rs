@@ -2,6 +2,7 @@
 
 use super::damaged;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use trust::AuthorityPublicKey;
 use vault::{AccountKey, DeviceKey};
 use wire::{DeviceId, TenantId, UserId};
 use zeroize::Zeroizing;
@@ -20,16 +21,18 @@ pub(crate) struct Account {
     pub(crate) join_finish: Option<Zeroizing<Vec<u8>>>,
     /// The MLS cipher suite of the tenant's new groups.
     pub(crate) suite: u16,
+    /// The tenant's authority, which can close the chains of leavers; pinned when this device joined or was linked.
+    pub(crate) authority: Option<AuthorityPublicKey>,
 }
 
 pub(crate) fn load(db: &Connection) -> Result<Option<Account>> {
-    let columns =
-        "SELECT tenant, tenant_name, user, device, handle, account_key, device_key, join_finish, suite FROM account";
+    let columns = "SELECT tenant, tenant_name, user, device, handle, account_key, device_key, join_finish, suite, \
+                   authority_key FROM account";
     db.query_row(columns, [], read).optional()
 }
 
 pub(crate) fn save(db: &Connection, account: &Account) -> Result<()> {
-    let mut statement = db.prepare_cached("INSERT OR REPLACE INTO account VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut statement = db.prepare_cached("INSERT OR REPLACE INTO account VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     statement.execute(params![
         account.tenant.as_bytes(),
         account.tenant_name,
@@ -40,6 +43,7 @@ pub(crate) fn save(db: &Connection, account: &Account) -> Result<()> {
         account.device_key.to_sealed_storage().as_slice(),
         account.join_finish.as_deref(),
         account.suite,
+        account.authority.as_ref().map(AuthorityPublicKey::as_bytes),
     ])?;
     Ok(())
 }
@@ -61,5 +65,6 @@ fn read(row: &Row<'_>) -> Result<Account> {
         device_key: DeviceKey::from_sealed_storage(&key(row.get(6)?)),
         join_finish: row.get::<_, Option<Vec<u8>>>(7)?.map(Zeroizing::new),
         suite: u16::try_from(row.get::<_, i64>(8)?).map_err(|_| damaged())?,
+        authority: row.get::<_, Option<_>>(9)?.map(AuthorityPublicKey::from_bytes),
     })
 }

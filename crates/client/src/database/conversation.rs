@@ -23,6 +23,8 @@ pub enum ConversationState {
     Left = 5,
     /// The device has said that it leaves; another member carries it out.
     Leaving = 6,
+    /// Another device of the person is a member; this one joins from outside.
+    Joining = 7,
 }
 
 #[derive(Debug, Clone)]
@@ -42,6 +44,7 @@ pub(crate) struct ConversationRow {
     pub(crate) forked: bool,
     pub(crate) repaired_at: Option<UnixMillis>,
     pub(crate) renew_at: Option<UnixMillis>,
+    pub(crate) sweep_at: Option<UnixMillis>,
     pub(crate) name: Option<String>,
     pub(crate) topic: Option<String>,
     /// Seconds after reading that new messages live; 0: for ever.
@@ -49,7 +52,7 @@ pub(crate) struct ConversationRow {
 }
 
 const COLUMNS: &str = "id, state, kind, peer, group_id, claim_key, generation, cursor, entry_hash, acknowledged, begins, \
-                       read_up_to, forked, repaired_at, renew_at, name, topic, timer";
+                       read_up_to, forked, repaired_at, renew_at, name, topic, sweep_at, timer";
 /// Hashes of so many recent entries are kept for every conversation.
 const LOG_HASHES_KEPT: u64 = 4_096;
 
@@ -73,6 +76,7 @@ impl ConversationRow {
             renew_at: None,
             name: None,
             topic: None,
+            sweep_at: None,
             timer: 0,
         }
     }
@@ -106,8 +110,9 @@ pub(crate) fn find(db: &Connection, id: ConversationId) -> Result<Option<Convers
 
 /// The direct conversation with a person that is in use or will be.
 pub(crate) fn find_direct(db: &Connection, peer: UserId) -> Result<Option<ConversationRow>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM conversation WHERE peer = ? AND kind = 0 AND state <= 3 ORDER BY state DESC");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversation WHERE peer = ? AND kind = 0 AND (state <= 3 OR state = 7) ORDER BY state DESC"
+    );
     db.prepare_cached(&sql)?.query_row([peer.as_bytes()], read).optional()
 }
 
@@ -123,13 +128,13 @@ pub(crate) fn all(db: &Connection) -> Result<Vec<ConversationRow>> {
 
 pub(crate) fn save(db: &Connection, row: &ConversationRow) -> Result<()> {
     let sql = format!(
-        "INSERT INTO conversation ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO conversation ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, peer = excluded.peer, group_id = excluded.group_id,
          claim_key = excluded.claim_key, generation = excluded.generation, cursor = excluded.cursor,
          entry_hash = excluded.entry_hash, acknowledged = excluded.acknowledged, begins = excluded.begins,
          read_up_to = excluded.read_up_to, forked = excluded.forked, repaired_at = excluded.repaired_at,
          renew_at = excluded.renew_at,
-         name = excluded.name, topic = excluded.topic, timer = excluded.timer"
+         name = excluded.name, topic = excluded.topic, sweep_at = excluded.sweep_at, timer = excluded.timer"
     );
     db.prepare_cached(&sql)?.execute(params![
         row.id.as_bytes(),
@@ -149,6 +154,7 @@ pub(crate) fn save(db: &Connection, row: &ConversationRow) -> Result<()> {
         row.renew_at.map(signed),
         row.name,
         row.topic,
+        row.sweep_at.map(signed),
         row.timer,
     ])?;
     Ok(())
@@ -220,13 +226,14 @@ fn read(row: &Row<'_>) -> Result<ConversationRow> {
         renew_at: optional(row, 14)?,
         name: row.get(15)?,
         topic: row.get(16)?,
-        timer: row.get(17)?,
+        sweep_at: optional(row, 17)?,
+        timer: row.get(18)?,
     })
 }
 
 fn state(number: i64) -> Result<ConversationState> {
-    use ConversationState::{Active, Claiming, Creating, Leaving, Left, Repairing, Superseded};
-    [Claiming, Creating, Active, Repairing, Superseded, Left, Leaving]
+    use ConversationState::{Active, Claiming, Creating, Joining, Leaving, Left, Repairing, Superseded};
+    [Claiming, Creating, Active, Repairing, Superseded, Left, Leaving, Joining]
         .into_iter()
         .find(|state| *state as i64 == number)
         .ok_or_else(damaged)

@@ -4,9 +4,12 @@
 pub(crate) mod account;
 pub(crate) mod contact;
 pub(crate) mod conversation;
+pub(crate) mod device;
 pub(crate) mod expiry;
 pub(crate) mod key_package;
+pub(crate) mod link;
 pub(crate) mod message;
+pub(crate) mod meta;
 pub(crate) mod mls;
 pub(crate) mod outbox;
 pub(crate) mod page;
@@ -69,7 +72,11 @@ pub(crate) fn damaged() -> rusqlite::Error {
 }
 
 /// Numbered migrations; the file's `user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_expiry.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_devices.sql"),
+    include_str!("migrations/0003_expiry.sql"),
+];
 
 /// More than there are: preparing one takes longer than most of them run.
 const STATEMENTS_KEPT: usize = 256;

@@ -21,6 +21,9 @@ pub(crate) enum OutboxKind {
     Wish = 5,
     /// A proposal to leave.
     Propose = 6,
+    /// A change to a group's devices that this device makes by itself: those of its person that are missing come in, those
+    /// that are gone go out. Before the messages, so that each is sealed to the right ones.
+    Upkeep = 7,
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +57,9 @@ pub(crate) fn insert(
 
 /// The row of a conversation whose turn it is.
 pub(crate) fn first(db: &Connection, conversation: ConversationId) -> Result<Option<OutboxRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE conversation = ? ORDER BY min(kind, 4), id LIMIT 1");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM outbox WHERE conversation = ? ORDER BY CASE kind WHEN 7 THEN 3 ELSE min(kind, 4) END, id LIMIT 1"
+    );
     db.prepare_cached(&sql)?.query_row([conversation.as_bytes()], read).optional()
 }
 
@@ -115,12 +120,12 @@ pub(crate) fn move_messages(db: &Connection, from: ConversationId, to: Conversat
 }
 
 fn read(row: &Row<'_>) -> Result<OutboxRow> {
-    use OutboxKind::{Accept, Add, Create, Message, Propose, Rejoin, Wish};
+    use OutboxKind::{Accept, Add, Create, Message, Propose, Rejoin, Upkeep, Wish};
     let kind: i64 = row.get(2)?;
     Ok(OutboxRow {
         id: row.get(0)?,
         conversation: ConversationId::from_bytes(row.get(1)?),
-        kind: [Accept, Create, Add, Rejoin, Message, Wish, Propose]
+        kind: [Accept, Create, Add, Rejoin, Message, Wish, Propose, Upkeep]
             .into_iter()
             .find(|k| *k as i64 == kind)
             .ok_or_else(damaged)?,

@@ -27,7 +27,13 @@ impl Turn<'_> {
         if let Some(claim) = wish.unclaimed() {
             let (user, idempotency_key) = (claim.user, claim.key);
             let work = Work::ClaimFor(row.id, unsent.message_id, user);
-            self.request(work, &ClaimKeyPackages { user, devices: Vec::new(), idempotency_key });
+            let is_own = user == self.account()?.user;
+            // All of another person's devices; of one's own, those that are missing by now.
+            let devices = if is_own { self.missing_siblings(&row)? } else { Vec::new() };
+            if is_own && devices.is_empty() {
+                return self.fulfil(row, &unsent);
+            }
+            self.request(work, &ClaimKeyPackages { user, devices, idempotency_key });
             return Ok(());
         }
         // Who leaves is gone before anything else is decided: one commit cannot do two things to a leaf.
@@ -88,7 +94,7 @@ impl Turn<'_> {
         reason: &str,
     ) -> Result<(), Error> {
         let Some(unsent) = outbox::find(self.db, id, message_id)? else { return Ok(()) };
-        if packages.is_empty() {
+        if packages.is_empty() && user != self.account()?.user {
             self.tell(Event::NotAdded { conversation: id, user, reason: reason.into() });
         }
         let mut wish = stored(&unsent)?;
@@ -118,20 +124,29 @@ impl Turn<'_> {
                 self.enqueue(row.id, &Content::new(body, self.now))?;
             }
         }
-        self.tell(Event::GroupChanged { conversation: row.id, change: unsent.message_id });
+        self.tell_outcome(row.id, unsent, None);
         Ok(())
+    }
+
+    /// What a person has wished for has an outcome that they are told; what the device does by itself has not.
+    fn tell_outcome(&mut self, conversation: ConversationId, unsent: &OutboxRow, failure: Option<&str>) {
+        let change = unsent.message_id;
+        match failure {
+            _ if unsent.kind == OutboxKind::Upkeep => {}
+            None => self.tell(Event::GroupChanged { conversation, change }),
+            Some(reason) => self.tell(Event::GroupUnchanged { conversation, change, reason: reason.into() }),
+        }
     }
 
     /// The server refuses a wish for good, or it has become impossible.
     pub(crate) fn give_up(&mut self, row: ConversationRow, unsent: &OutboxRow, reason: &str) -> Result<(), Error> {
-        let (conversation, change) = (row.id, unsent.message_id);
         self.change(&row, |group, device, _| group.discard_pending(device))??;
-        self.tell(Event::GroupUnchanged { conversation, change, reason: reason.into() });
+        self.tell_outcome(row.id, unsent, Some(reason));
         self.settle_wish(row, unsent)
     }
 
     fn fulfil(&mut self, row: ConversationRow, unsent: &OutboxRow) -> Result<(), Error> {
-        self.tell(Event::GroupChanged { conversation: row.id, change: unsent.message_id });
+        self.tell_outcome(row.id, unsent, None);
         self.settle_wish(row, unsent)
     }
 

@@ -18,7 +18,8 @@ use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
 use trust::{GroupPolicy, Kind};
 use wire::{ConversationId, DeviceId, MessageId, UnixMillis, UserId};
-use wish::{Claim, Situation, Wish};
+use wish::Situation;
+pub(crate) use wish::{Claim, Wish};
 
 /// The longest name of a conversation, in characters.
 const NAME_MAX_CHARS: usize = 100;
@@ -56,6 +57,7 @@ impl Client {
             let account = turn.account()?;
             let row = turn.create_group(row, &GroupPolicy::group(account.tenant, id, account.user))?;
             conversation::save(turn.db, &row)?;
+            turn.add_siblings(&row)?;
             let users: Vec<UserId> = users.iter().copied().filter(|user| *user != account.user).collect();
             let wish = Wish::Add { claims: turn.claims(&users)?, announce: false };
             turn.wish(id, &wish)?;

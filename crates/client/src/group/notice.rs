@@ -10,7 +10,7 @@ use crate::database::{MessageRow, MessageState};
 use crate::turn::Turn;
 use e2ee::Committed;
 use minicbor::{Decode, Encode};
-use trust::{Change, Committer, Kind};
+use trust::{Change, Committer, Kind, LeafIdentity};
 use wire::{DeviceId, Entry, UnixMillis, UserId};
 
 /// What a commit did to the people in a group. Its author is who committed it.
@@ -68,7 +68,9 @@ impl Turn<'_> {
         if row.kind == Kind::Direct {
             return Ok(());
         }
-        let notice = Notice::of(by.user, &commit.changes, admins_before);
+        let leaves = self.peek(row, e2ee::Group::members)?.unwrap_or_default();
+        let members: Vec<_> = leaves.into_iter().map(|leaf| leaf.identity).collect();
+        let notice = Notice::of(by.user, &commit.changes, admins_before, &members);
         self.note(row, At::entry(entry), by.user, &notice)
     }
 
@@ -93,14 +95,18 @@ impl Turn<'_> {
 }
 
 impl Notice {
-    /// What changes mean for people. A device that comes or goes beside another of the committer is not worth a line.
-    fn of(by: UserId, changes: &[Change], admins_before: &[UserId]) -> Self {
+    /// What changes mean for people; `members` are those after them. A device that comes or goes beside another of the same
+    /// person is not worth a line.
+    fn of(by: UserId, changes: &[Change], admins_before: &[UserId], members: &[LeafIdentity]) -> Self {
+        let is_new = |leaf: &LeafIdentity| changes.contains(&Change::Add(*leaf));
+        let was_in = |user: UserId| members.iter().any(|leaf| leaf.user == user && !is_new(leaf));
+        let is_in = |user: UserId| members.iter().any(|leaf| leaf.user == user);
         let mut notice = Self::default();
         for change in changes {
             match change {
-                Change::Add(leaf) if leaf.user != by => push(&mut notice.added, leaf.user),
-                Change::Remove(leaf) if leaf.user != by => push(&mut notice.removed, leaf.user),
-                Change::SelfRemove(leaf) => push(&mut notice.left, leaf.user),
+                Change::Add(leaf) if leaf.user != by && !was_in(leaf.user) => push(&mut notice.added, leaf.user),
+                Change::Remove(leaf) if leaf.user != by && !is_in(leaf.user) => push(&mut notice.removed, leaf.user),
+                Change::SelfRemove(leaf) if !is_in(leaf.user) => push(&mut notice.left, leaf.user),
                 _ => {}
             }
         }
@@ -125,7 +131,7 @@ fn push(users: &mut Vec<UserId>, user: UserId) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trust::{GroupPolicy, LeafIdentity};
+    use trust::GroupPolicy;
     use wire::{ConversationId, TenantId};
 
     const fn user(number: u8) -> UserId {
@@ -141,14 +147,25 @@ mod tests {
     fn people_are_named_once_and_own_devices_not_at_all() {
         let changes =
             [Change::Add(leaf(2, 1)), Change::Add(leaf(2, 2)), Change::Add(leaf(1, 3)), Change::Remove(leaf(1, 4))];
-        assert_eq!(Notice::of(user(1), &changes, &[]), Notice { added: vec![user(2)], ..Notice::default() });
+        let members = [leaf(1, 3), leaf(2, 1), leaf(2, 2)];
+        assert_eq!(Notice::of(user(1), &changes, &[], &members), Notice { added: vec![user(2)], ..Notice::default() });
+    }
+
+    #[test]
+    fn a_device_that_goes_or_comes_beside_another_of_its_person_is_no_news_of_the_person() {
+        let members = [leaf(1, 1), leaf(2, 1), leaf(2, 3)];
+        for change in [Change::Remove(leaf(2, 2)), Change::Add(leaf(2, 3))] {
+            assert_eq!(Notice::of(user(1), &[change], &[], &members), Notice::default());
+        }
+        let gone = Notice::of(user(1), &[Change::Remove(leaf(3, 1))], &[], &members);
+        assert_eq!(gone.removed, [user(3)], "the control");
     }
 
     #[test]
     fn an_admin_who_is_removed_is_not_told_to_be_demoted_too() {
         let policy = GroupPolicy::group(TenantId::from_bytes([9; 16]), ConversationId::from_bytes([8; 16]), user(3));
         let changes = [Change::Remove(leaf(2, 1)), Change::Policy(policy)];
-        let notice = Notice::of(user(1), &changes, &[user(1), user(2)]);
+        let notice = Notice::of(user(1), &changes, &[user(1), user(2)], &[leaf(1, 1), leaf(3, 1)]);
         let expected =
             Notice { removed: vec![user(2)], promoted: vec![user(3)], demoted: vec![user(1)], ..Notice::default() };
         assert_eq!(notice, expected);

@@ -4,8 +4,8 @@
 use e2ee::Proposed;
 use minicbor::{Decode, Encode};
 use trust::{GroupPolicy, LeafIdentity, WhoMayAdd};
-use wire::UserId;
 use wire::request::ClaimedKeyPackage;
+use wire::{DeviceId, UserId};
 
 /// A wish, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -40,6 +40,20 @@ pub(crate) enum Wish {
     /// Leave.
     #[n(3)]
     Leave,
+    /// Remove devices that do not speak for anybody any more. Every member may.
+    #[n(4)]
+    Expel {
+        /// Which.
+        #[n(0)]
+        devices: Vec<DeviceId>,
+    },
+    /// Add the person's other devices. Every member may.
+    #[n(5)]
+    Siblings {
+        /// With which key packages.
+        #[n(0)]
+        claim: Claim,
+    },
 }
 
 /// Key packages of one person.
@@ -100,18 +114,20 @@ impl Wish {
     pub(crate) fn unclaimed(&self) -> Option<&Claim> {
         match self {
             Self::Add { claims, .. } => claims.iter().find(|claim| claim.packages.is_none()),
+            Self::Siblings { claim } => Some(claim).filter(|claim| claim.packages.is_none()),
             _ => None,
         }
     }
 
     /// Keeps what was claimed for a person.
     pub(crate) fn claimed(&mut self, user: UserId, packages: Vec<ClaimedKeyPackage>) {
-        if let Self::Add { claims, .. } = self {
-            claims
-                .iter_mut()
-                .filter(|claim| claim.user == user)
-                .for_each(|claim| claim.packages = Some(packages.clone()));
-        }
+        let claims = match self {
+            Self::Add { claims, .. } => claims.as_mut_slice(),
+            Self::Siblings { claim } => std::slice::from_mut(claim),
+            _ => return,
+        };
+        let of_user = claims.iter_mut().filter(|claim| claim.user == user);
+        of_user.for_each(|claim| claim.packages = Some(packages.clone()));
     }
 
     /// What is to be done now.
@@ -124,6 +140,8 @@ impl Wish {
             Self::Remove { users } => now.remove(users),
             Self::Admin { user, admin } => now.set_admin(*user, *admin),
             Self::Leave => now.leave(),
+            Self::Expel { devices } => Ok(now.expel(devices)),
+            Self::Siblings { claim } => Ok(now.add_packages(std::slice::from_ref(claim))),
         }
     }
 }
@@ -133,15 +151,19 @@ impl Situation {
         if !self.is_admin(self.own) && self.policy.who_may_add == WhoMayAdd::Admins {
             return Err(Obstacle::NotAdmin);
         }
+        Ok(self.add_packages(claims))
+    }
+
+    fn add_packages(&self, claims: &[Claim]) -> Plan {
         let is_new = |package: &&ClaimedKeyPackage| self.members.iter().all(|leaf| leaf.device != package.device);
         let packages = claims.iter().filter_map(|claim| claim.packages.as_ref()).flatten();
         let add: Vec<_> = packages.filter(is_new).map(|package| package.bytes.clone()).collect();
         if add.is_empty() {
-            return Ok(Plan::Done);
+            return Plan::Done;
         }
         // An admin who is no member would be one again as soon as somebody adds them.
         let policy = self.policy_with(|_| {}, &[]);
-        Ok(Plan::Commit(Proposed { add, policy, ..Proposed::default() }))
+        Plan::Commit(Proposed { add, policy, ..Proposed::default() })
     }
 
     fn remove(&self, users: &[UserId]) -> Result<Plan, Obstacle> {
@@ -155,6 +177,19 @@ impl Situation {
         }
         let policy = self.policy_with(|_| {}, users);
         Ok(Plan::Commit(Proposed { remove, policy, ..Proposed::default() }))
+    }
+
+    /// An admin whose last leaf goes is no admin any more, as far as this member may say so.
+    fn expel(&self, devices: &[DeviceId]) -> Plan {
+        let (remove, stay): (Vec<_>, Vec<_>) =
+            self.members.iter().copied().partition(|leaf| devices.contains(&leaf.device));
+        if remove.is_empty() {
+            return Plan::Done;
+        }
+        let leaving: Vec<UserId> =
+            remove.iter().map(|leaf| leaf.user).filter(|user| stay.iter().all(|leaf| leaf.user != *user)).collect();
+        let policy = self.policy_with(|_| {}, &leaving);
+        Plan::Commit(Proposed { remove, policy, ..Proposed::default() })
     }
 
     fn set_admin(&self, user: UserId, admin: bool) -> Result<Plan, Obstacle> {
@@ -308,6 +343,21 @@ mod tests {
     }
 
     #[test]
+    fn b10_every_member_expels_a_device_that_is_gone_and_an_admin_who_is_gone_is_none() {
+        let now = situation(ALICE, &[ALICE, BOB, CAROL], &[ALICE, BOB]);
+        let expel = Wish::Expel { devices: vec![leaf(BOB).device] };
+        let proposed = commit(expel.plan(&now));
+        assert_eq!((proposed.remove, proposed.policy.unwrap().admins), (vec![leaf(BOB)], vec![ALICE]));
+        let by_carol = commit(expel.plan(&Situation { own: CAROL, ..now }));
+        assert_eq!((by_carol.remove, by_carol.policy), (vec![leaf(BOB)], None), "she is no admin");
+        let second = LeafIdentity { device: DeviceId::from_bytes([77; 16]), ..leaf(BOB) };
+        let mut with_second = situation(ALICE, &[ALICE, BOB], &[ALICE, BOB]);
+        with_second.members.push(second);
+        assert_eq!(commit(expel.plan(&with_second)).policy, None, "Bob has another device");
+        assert!(matches!(expel.plan(&situation(ALICE, &[ALICE], &[ALICE])), Ok(Plan::Done)));
+    }
+
+    #[test]
     fn a_wish_returns_from_its_encoding() {
         let unclaimed = Claim { user: BOB, key: [4; 16], packages: None };
         for wish in [
@@ -316,6 +366,8 @@ mod tests {
             Wish::Remove { users: vec![BOB] },
             Wish::Admin { user: BOB, admin: true },
             Wish::Leave,
+            Wish::Expel { devices: vec![leaf(BOB).device] },
+            Wish::Siblings { claim: Claim { user: BOB, key: [4; 16], packages: None } },
         ] {
             assert_eq!(wire::decode::<Wish>(&wire::encode(&wish)), Ok(wish));
         }

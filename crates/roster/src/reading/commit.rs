@@ -5,6 +5,7 @@ use crate::{Refused, Vouch, Vouched, key_package};
 use openmls::prelude::{Proposal, ProposalOrRefType, PublicGroup, QueuedProposal, Sender, StagedCommit};
 use trust::{Change, CommitView, Committer, GroupPolicy, LeafIdentity, PolicyViolation};
 use wire::UserId;
+use wire::sabotage::{Defence, stands};
 
 /// A commit as it was staged, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +128,7 @@ pub fn judge(
     let gone = |identity: &LeafIdentity| {
         opinions.iter().any(|(leaf, opinion)| leaf.identity == *identity && *opinion == Vouched::Gone)
     };
-    policy.check(&view, gone).map_err(|violation| match unknown(&opinions) {
+    policy.check(&view, gone).map_err(|violation| match unsure(&opinions, &[Vouched::Unknown, Vouched::Stale]) {
         users if violation == PolicyViolation::Remove && !users.is_empty() => Refused::NeedsIdentities(users),
         _ => Refused::Policy(violation),
     })?;
@@ -139,25 +140,29 @@ pub fn judge(
 /// # Errors
 /// [`Refused::NotVouched`] or [`Refused::NeedsIdentities`].
 pub fn admit(leaves: &[LeafView], vouch: Vouch<'_>, strictness: Strictness) -> Result<Vec<LeafIdentity>, Refused> {
+    if !stands(Defence::Vouching) {
+        return Ok(Vec::new());
+    }
     let opinions: Vec<_> = leaves.iter().map(|leaf| (leaf, vouch(&leaf.identity, &leaf.key))).collect();
     let refused = |opinion: Vouched| match opinion {
         Vouched::No => true,
         Vouched::Gone => strictness == Strictness::Recording,
-        Vouched::Yes | Vouched::Unknown => false,
+        Vouched::Yes | Vouched::Stale | Vouched::Unknown => false,
     };
     if let Some((leaf, _)) = opinions.iter().find(|(_, opinion)| refused(*opinion)) {
         return Err(Refused::NotVouched(leaf.identity));
     }
-    let users = unknown(&opinions);
+    let users = unsure(&opinions, &[Vouched::Unknown]);
     if !users.is_empty() {
         return Err(Refused::NeedsIdentities(users));
     }
     Ok(opinions.iter().filter(|(_, opinion)| *opinion == Vouched::Gone).map(|(leaf, _)| leaf.identity).collect())
 }
 
-fn unknown(opinions: &[(&LeafView, Vouched)]) -> Vec<UserId> {
-    let unknown = opinions.iter().filter(|(_, opinion)| *opinion == Vouched::Unknown);
-    let mut users: Vec<UserId> = unknown.map(|(leaf, _)| leaf.identity.user).collect();
+/// The users of those leaves of which no more than this is known.
+fn unsure(opinions: &[(&LeafView, Vouched)], answers: &[Vouched]) -> Vec<UserId> {
+    let unsure = opinions.iter().filter(|(_, opinion)| answers.contains(opinion));
+    let mut users: Vec<UserId> = unsure.map(|(leaf, _)| leaf.identity.user).collect();
     users.sort_unstable();
     users.dedup();
     users

@@ -8,6 +8,7 @@ use openmls::prelude::{
 };
 use trust::GroupPolicy;
 use trust::registry::{GROUP_POLICY_EXTENSION, SUITE_CLASSICAL, SUITE_XWING};
+use wire::sabotage::{Defence, stands};
 
 /// A cipher suite that Mifeng speaks; there is no other (RFC 9420 §17.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,7 +89,8 @@ pub fn extensions(policy: &GroupPolicy) -> Result<Extensions<GroupContext>, Refu
 /// [`Refused::Context`] or [`Refused::Policy`].
 pub fn policy(extensions: &Extensions<GroupContext>) -> Result<GroupPolicy, Refused> {
     let content = extensions.unknown(GROUP_POLICY_EXTENSION).ok_or(Refused::Context)?;
-    if extensions.iter().count() != 2 || extensions.required_capabilities() != Some(&required()) {
+    let has_no_more = extensions.iter().count() == 2 && extensions.required_capabilities() == Some(&required());
+    if stands(Defence::GroupContext) && !has_no_more {
         return Err(Refused::Context);
     }
     Ok(GroupPolicy::from_bytes(&content.0)?)

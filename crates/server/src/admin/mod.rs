@@ -2,12 +2,14 @@
 //! certificate, the operation's rule, the act with its audit row in one transaction, the answer.
 
 mod caller;
+mod close_user;
 mod create_invite;
 mod create_tenant;
 mod delete_tenant;
 mod list_tenants;
 
 pub use caller::Caller;
+pub use close_user::{CloseUser, ClosedUser};
 pub use create_invite::{CreateInvite, MadeInvite};
 pub use create_tenant::{CreateTenant, MadeTenant, Suite};
 pub use delete_tenant::{DeleteTenant, Deleted};
@@ -63,6 +65,7 @@ async fn handle(State(node): State<Arc<Node>>, Path(operation): Path<String>, bo
         AdminOp::ListTenants => answer(read(&body), async |request| list_tenants::act(&node, request).await).await,
         AdminOp::DeleteTenant => answer(read(&body), async |request| delete_tenant::act(&node, request).await).await,
         AdminOp::CreateInvite => answer(read(&body), async |request| create_invite::act(&node, request).await).await,
+        AdminOp::CloseUser => answer(read(&body), async |request| close_user::act(&node, request).await).await,
     };
     match answer {
         Ok(response) => {

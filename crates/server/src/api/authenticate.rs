@@ -51,6 +51,10 @@ fn admit(tx: &mut Tx<'_>, now: UnixMillis, known: Device) -> Result<u32, Failure
     if state != Some(DeviceState::Active) {
         return Err(ErrorCode::Revoked.into());
     }
+    if known.last_seen_day == 0 {
+        // A linked device logs in for the first time: it has what was left for it, durably.
+        tx.finish_link(known.device)?;
+    }
     tx.touch_device(known.device, now)?;
     let objects = [*known.user.as_bytes()];
     super::audit(tx, now, Actor::Device(known.device), Op::Authenticate, "ok", &objects)?;

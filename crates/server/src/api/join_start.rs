@@ -28,8 +28,9 @@ pub(crate) async fn handle(guest: &Guest, start: JoinStart) -> Result<JoinChalle
             }
         })
         .await?;
+    let authority_key = *guest.tenant.authority.as_bytes();
     match guest.tenant.passwords.register(&handle, &start.registration_request) {
-        Ok(registration_response) => Ok(JoinChallenge { registration_response }),
+        Ok(registration_response) => Ok(JoinChallenge { registration_response, authority_key }),
         Err(PasswordError::Protocol) => Err(ErrorCode::Malformed.into()),
         Err(error) => Err(Failure::internal(error)),
     }

@@ -12,6 +12,7 @@ use crate::{
 };
 use rules::{attempts::Verdict, handle::Handle};
 use store::{Actor, Tx, UserState};
+use wire::sabotage::{Defence, stands};
 use wire::{
     ErrorCode, Op, Refusal, UnixMillis, UserId,
     request::{LoginChallenge, LoginStart},
@@ -59,6 +60,9 @@ fn record(tx: &Tx<'_>, handle: &Handle) -> Result<Record, Failure> {
     let user = tx.user_by_handle(handle.as_str())?;
     if user.is_none() {
         tx.secret(FAKE_OPAQUE_RECORD)?;
+    }
+    if user.is_none() && !stands(Defence::FakeRecord) {
+        return Err(ErrorCode::NotFound.into());
     }
     let user = user.filter(|user| user.state == UserState::Active).map(|user| user.user);
     let bytes = match user {

@@ -6,6 +6,7 @@ mod invite;
 mod renew;
 mod serve;
 mod tenant;
+mod user;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -43,6 +44,9 @@ enum Command {
     /// Makes invites, on the running server.
     #[command(subcommand)]
     Invite(invite::Command),
+    /// Closes accounts, on the running server.
+    #[command(subcommand)]
+    User(user::Command),
 }
 
 /// Runs a command.
@@ -58,6 +62,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Renew(arguments) => renew::run(&data, &arguments),
         Command::Tenant(command) => tenant::run(&data, &command),
         Command::Invite(command) => invite::run(&data, &command),
+        Command::User(command) => user::run(&data, &command),
     }
 }
 

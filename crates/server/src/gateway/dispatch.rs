@@ -2,7 +2,7 @@
 
 use super::{
     failure::Failure,
-    state::{Connection, Guest, Session, State},
+    state::{Connection, Guest, Person, Session, State},
 };
 use crate::api;
 use std::{future::Future, sync::Arc};
@@ -20,6 +20,7 @@ pub(super) async fn run(connection: &mut Connection, op: Op, id: u32, body: &[u8
         Op::Hello | Op::JoinStart | Op::JoinFinish | Op::Authenticate | Op::LoginStart | Op::LoginFinish => {
             Some(Box::pin(session(connection, op, id, body)).await)
         }
+        Op::FetchOwnChain | Op::OfferLink | Op::CollectLink => Some(Box::pin(person(connection, op, id, body)).await),
         _ => Some(Box::pin(device(connection, op, id, body)).await),
     }
 }
@@ -48,13 +49,24 @@ async fn session(connection: &mut Connection, op: Op, id: u32, body: &[u8]) -> A
         }
         Op::LoginStart => frame::answer(id, &api::login_start::handle(guest(connection)?, params(body)?).await?),
         Op::LoginFinish => {
-            let answer = api::login_finish::handle(guest(connection)?, params(body)?).await?;
-            connection.state = State::Person;
+            let (answer, person) = api::login_finish::handle(guest(connection)?, params(body)?).await?;
+            connection.state = State::Person(person);
             frame::answer(id, &answer)
         }
         _ => return Err(ErrorCode::UnknownOperation.into()),
     };
     Ok(answer)
+}
+
+/// Operations of a person whose device is not linked yet.
+async fn person(connection: &Connection, op: Op, id: u32, body: &[u8]) -> Answer {
+    let person = of_person(connection)?;
+    match op {
+        Op::FetchOwnChain => act(id, body, |p| api::fetch_own_chain::handle(person, p)).await,
+        Op::OfferLink => act(id, body, |p| api::offer_link::handle(person, p)).await,
+        Op::CollectLink => act(id, body, |p| api::collect_link::handle(person, p)).await,
+        _ => Err(ErrorCode::UnknownOperation.into()),
+    }
 }
 
 /// Operations of a device.
@@ -76,9 +88,22 @@ async fn device(connection: &Connection, op: Op, id: u32, body: &[u8]) -> Answer
         Op::FetchGroupInfo => act(id, body, |p| api::fetch_group_info::handle(session, p)).await,
         Op::Whisper => act(id, body, |p| api::whisper::handle(node, session, p)).await,
         Op::Propose => act(id, body, |p| api::propose::handle(node, session, p)).await,
-        Op::Send | Op::Hello | Op::JoinStart | Op::JoinFinish | Op::Authenticate | Op::LoginStart | Op::LoginFinish => {
-            Err(ErrorCode::UnknownOperation.into())
-        }
+        Op::FetchOffer => act(id, body, |p| api::fetch_offer::handle(session, p)).await,
+        Op::AnswerLink => act(id, body, |p| api::answer_link::handle(node, session, p)).await,
+        Op::RevokeDevice => act(id, body, |p| api::revoke_device::handle(node, session, p)).await,
+        Op::FetchChainChanges => act(id, body, |p| api::fetch_chain_changes::handle(session, p)).await,
+        Op::FetchJoinable => act(id, body, |p| api::fetch_joinable::handle(session, p)).await,
+        Op::FetchStay => act(id, body, |p| api::fetch_stay::handle(session, p)).await,
+        Op::Send
+        | Op::Hello
+        | Op::JoinStart
+        | Op::JoinFinish
+        | Op::Authenticate
+        | Op::LoginStart
+        | Op::LoginFinish
+        | Op::FetchOwnChain
+        | Op::OfferLink
+        | Op::CollectLink => Err(ErrorCode::UnknownOperation.into()),
     }
 }
 
@@ -103,6 +128,13 @@ fn params<O: Operation>(body: &[u8]) -> Result<O, Failure> {
 fn guest(connection: &mut Connection) -> Result<&mut Guest, Failure> {
     match &mut connection.state {
         State::Guest(guest) => Ok(guest),
+        _ => Err(ErrorCode::Unauthenticated.into()),
+    }
+}
+
+fn of_person(connection: &Connection) -> Result<&Person, Failure> {
+    match &connection.state {
+        State::Person(person) => Ok(person),
         _ => Err(ErrorCode::Unauthenticated.into()),
     }
 }

@@ -60,6 +60,9 @@ async fn read(
     tokio::pin!(closed);
     let expired = tokio::time::sleep_until(deadline);
     tokio::pin!(expired);
+    // A person waits for another of their devices to confirm this one.
+    let lingered = tokio::time::sleep_until(deadline + Duration::from_millis(rules::link::OFFER_LIFE_MS));
+    tokio::pin!(lingered);
     let node = Arc::clone(&connection.node);
     let draining = node.until_draining();
     tokio::pin!(draining);
@@ -67,7 +70,8 @@ async fn read(
         let message = tokio::select! {
             message = stream.next() => message,
             reason = &mut closed => return reason,
-            () = &mut expired, if !connection.is_device() => return Closed::Silent,
+            () = &mut expired, if !connection.is_proved() => return Closed::Silent,
+            () = &mut lingered, if !connection.is_device() => return Closed::Silent,
             // A device's queue is closed for it, after the event that says why.
             () = &mut draining, if !connection.is_device() => return Closed::Draining,
         };

@@ -7,6 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
+use wire::sabotage::{Defence, stands};
 
 /// A socket's queue.
 pub struct Queue {
@@ -78,7 +79,8 @@ impl Queue {
         if inner.closed.is_some() {
             return;
         }
-        if inner.frames.len() >= self.max_frames || inner.bytes + frame.len() > self.max_bytes {
+        let full = inner.frames.len() >= self.max_frames || inner.bytes + frame.len() > self.max_bytes;
+        if full && stands(Defence::QueueBound) {
             inner.frames = VecDeque::new();
             inner.bytes = 0;
             inner.closed = Some(Closed::Slow);

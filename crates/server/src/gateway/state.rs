@@ -15,6 +15,7 @@ use rules::{
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use wire::sabotage::{Defence, stands};
 use wire::{DeviceId, ErrorCode, Op, Refusal, UserId, frame, limits};
 
 /// One connection.
@@ -30,7 +31,7 @@ pub(super) struct Connection {
 pub(super) enum State {
     Stranger,
     Guest(Guest),
-    Person,
+    Person(Person),
     Device(Arc<Session>),
 }
 
@@ -42,6 +43,14 @@ pub struct Guest {
     pub challenge: Option<[u8; 32]>,
     /// A login between its halves.
     pub login: Option<OpenLogin>,
+}
+
+/// A person who has proved a password, on a device that is not linked yet.
+pub struct Person {
+    /// Of which tenant.
+    pub tenant: Arc<Tenant>,
+    /// Who.
+    pub user: UserId,
 }
 
 /// A login that waits for its second half.
@@ -84,6 +93,11 @@ impl Connection {
         matches!(self.state, State::Device(_))
     }
 
+    /// Whether anybody has proved anything.
+    pub(super) const fn is_proved(&self) -> bool {
+        matches!(self.state, State::Person(_) | State::Device(_))
+    }
+
     /// Takes one frame. An error ends the connection; a refusal does not.
     pub(super) async fn frame(&mut self, bytes: Bytes) -> Result<(), Closed> {
         let request = frame::read_request(&bytes).map_err(|_| Closed::Misbehaved)?;
@@ -117,7 +131,7 @@ impl Connection {
     /// Whether the request may be acted upon: by whom it is made, how large it is, how many there were.
     fn admit(&self, op: Op, bytes: usize) -> Result<(), Refusal> {
         let standing = self.standing();
-        route::permit(op, standing)?;
+        route::permit(op, standing).or_else(|code| if stands(Defence::Standing) { Err(code) } else { Ok(()) })?;
         if self.node.is_draining() {
             return Err(ErrorCode::Draining.into());
         }
@@ -131,6 +145,9 @@ impl Connection {
             }
             _ => self.node.rates.session(self.peer.address),
         };
+        if !stands(Defence::RateLimit) {
+            return Ok(());
+        }
         paid.map_err(|empty| Refusal::retry_after(ErrorCode::RateLimited, empty.retry_after_ms))
     }
 
@@ -138,7 +155,7 @@ impl Connection {
         match self.state {
             State::Stranger => Standing::Stranger,
             State::Guest(_) => Standing::Guest,
-            State::Person => Standing::Person,
+            State::Person(_) => Standing::Person,
             State::Device(_) => Standing::Device,
         }
     }

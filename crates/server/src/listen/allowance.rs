@@ -11,6 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use wire::sabotage::{Defence, stands};
 
 /// Bytes that may still be read; shared between the connection and who may lift the limit.
 #[derive(Clone)]
@@ -42,7 +43,7 @@ impl Allowance {
                 let _ = self.0.compare_exchange(left, left - bytes, Ordering::Relaxed, Ordering::Relaxed);
                 true
             }
-            _ => false,
+            _ => !stands(Defence::StrangerAllowance),
         }
     }
 }

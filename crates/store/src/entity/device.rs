@@ -18,7 +18,7 @@ pub struct Device {
     pub key: DevicePublicKey,
     /// Whether it speaks for its user.
     pub state: DeviceState,
-    /// Days since the Unix epoch.
+    /// Days since the Unix epoch; 0 for a linked device that has not logged in yet.
     pub last_seen_day: u64,
 }
 
@@ -39,6 +39,14 @@ impl Tx<'_> {
              values ($1, $2, $3, $4, 0, $5) on conflict do nothing"
         );
         Ok(self.session.execute(text, values![self.tenant, device, user, key, now / DAY_MS])? > 0)
+    }
+
+    /// Adds an active device that was linked, and has not been seen yet. `false` when the id is taken.
+    ///
+    /// # Errors
+    /// As [`Tx::add_device`].
+    pub fn add_linked_device(&mut self, device: DeviceId, user: UserId, key: DevicePublicKey) -> Result<bool, Error> {
+        self.add_device(device, user, key, 0)
     }
 
     /// The device with this id.

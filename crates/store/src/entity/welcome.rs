@@ -77,6 +77,17 @@ impl Tx<'_> {
         Ok(waited)
     }
 
+    /// Takes back every Welcome of a device that no longer speaks for its user.
+    ///
+    /// # Errors
+    /// [`Error`] of the storage.
+    pub fn withdraw_all_welcomes(&mut self, device: DeviceId) -> Result<(), Error> {
+        let text = sql!("select distinct conversation from welcome_recipients where tenant = $1 and device = $2");
+        let waiting: Vec<ConversationId> =
+            self.session.rows(text, values![self.tenant, device], |row| row.id(0).map(Some))?;
+        waiting.into_iter().try_for_each(|conversation| self.withdraw_welcomes(conversation, device))
+    }
+
     #[expect(clippy::too_many_arguments, reason = "the commit's parts; a struct would only be taken apart here")]
     pub(super) fn put_welcome(
         &mut self,

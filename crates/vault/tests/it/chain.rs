@@ -86,6 +86,22 @@ fn a4_a_chain_of_another_user_or_tenant_is_refused() {
 }
 
 #[test]
+fn a4_an_entry_left_out_or_moved_breaks_the_chain() {
+    let mut person = Person::new(3).with_phone();
+    let revoked = person.account.continue_chain(&person.chain().unwrap(), Action::Revoke { device: PHONE }, None);
+    person.entries.push(revoked);
+    assert!(person.chain().is_ok());
+    let verify = |order: &[usize]| {
+        let entries: Vec<_> = order.iter().map(|index| person.entries[*index].clone()).collect();
+        DeviceChain::verify(TENANT, USER, &entries, None).map(|_| ())
+    };
+    for order in [&[0, 2][..], &[0, 2, 1], &[0, 1, 1], &[0, 1, 2, 2], &[0, 0]] {
+        assert!(verify(order).is_err(), "{order:?}");
+    }
+    assert_eq!(verify(&[0, 2]), Err(ChainError::Broken), "whatever the entry does");
+}
+
+#[test]
 fn a1_the_server_cannot_add_a_device() {
     let (mut person, server) = (Person::new(4), Person::new(5));
     let action = Action::Add { device: PHONE, device_key: server.phone.public() };

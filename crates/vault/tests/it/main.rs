@@ -5,6 +5,7 @@
 mod chain;
 mod debug;
 mod labels;
+mod link;
 mod password;
 
 use mifeng_vault::Entropy;

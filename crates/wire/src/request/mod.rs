@@ -1,12 +1,14 @@
 //! Parameters and answers of every operation, a file per subject.
 
 mod conversation;
+mod device;
 mod identity;
 mod key_package;
 mod propose;
 mod session;
 
 pub use conversation::*;
+pub use device::*;
 pub use identity::*;
 pub use key_package::*;
 pub use propose::*;

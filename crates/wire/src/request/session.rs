@@ -58,6 +58,9 @@ pub struct JoinChallenge {
     /// OPAQUE `RegistrationResponse`.
     #[cbor(n(0), with = "minicbor::bytes")]
     pub registration_response: Vec<u8>,
+    /// The public key with which the tenant closes the chains of leavers (Ed25519). The device pins it.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub authority_key: [u8; 32],
 }
 
 /// Redeems an invite, second half. Repeating it with the same device and user answers the same.

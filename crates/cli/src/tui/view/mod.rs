@@ -153,7 +153,7 @@ fn title(chat: &Chat, columns: u16, theme: Theme) -> Line<'static> {
         spans.push(Span::styled(format!(" ⧗{}", duration::in_words(chat.timer)), theme.dim()));
     }
     let state = match chat.state {
-        ConversationState::Claiming | ConversationState::Creating => Some(" being set up"),
+        ConversationState::Claiming | ConversationState::Creating | ConversationState::Joining => Some(" being set up"),
         ConversationState::Repairing => Some(" repairing"),
         ConversationState::Left => Some(" left"),
         ConversationState::Leaving => Some(" leaving"),

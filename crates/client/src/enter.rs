@@ -1,0 +1,124 @@
+//! Joining from outside: a device of a person who is a member already comes in by an external commit, which every member
+//! checks. What was said before it came in is not for it.
+
+use crate::database::conversation::{self, ConversationRow};
+use crate::database::outbox::{self, OutboxKind, OutboxRow};
+use crate::session::Work;
+use crate::turn::{Turn, is_transient};
+use crate::{ConversationState, Error, Event};
+use trust::{EntryHash, Kind};
+use wire::request::{Commit, FetchGroupInfo, FetchJoinable, FetchStay, FetchTree, Joinable, Stay};
+use wire::{ConversationId, ErrorCode, Refusal};
+
+/// A conversation may have been begun while this device was being linked: so much later it is asked for again.
+const ASK_AGAIN_MS: u64 = 60_000;
+
+impl Turn<'_> {
+    pub(crate) fn ask_for_joinable(&mut self) {
+        if self.memory.ask_for_joinable && !self.memory.session.is_busy(&Work::Joinable, self.now) {
+            self.memory.ask_for_joinable = false;
+            self.request(Work::Joinable, &FetchJoinable {});
+        }
+    }
+
+    /// Conversations of the person's other devices, in which this one has no leaf.
+    pub(crate) fn joinable(&mut self, joinable: Joinable) -> Result<(), Error> {
+        let complete = joinable.conversations.len() < wire::limits::JOINABLE_MAX as usize;
+        for id in joinable.conversations {
+            let row = match conversation::find(self.db, id)? {
+                // What kind it is stands in its policy.
+                None => ConversationRow::new(id, Kind::Group, ConversationState::Joining),
+                Some(row) if row.state == ConversationState::Left => {
+                    ConversationRow { state: ConversationState::Joining, group: None, ..row }
+                }
+                Some(_) => continue,
+            };
+            conversation::save(self.db, &row)?;
+            self.memory.attention.insert(id);
+        }
+        if !complete || !self.memory.asked_for_joinable_again {
+            self.memory.asked_for_joinable_again = true;
+            self.memory.ask_for_joinable = true;
+            self.memory.session.delay(Work::Joinable, self.now.saturating_add(ASK_AGAIN_MS));
+        }
+        Ok(())
+    }
+
+    /// Does what is next: the current group, its tree, the commit, and where this device's part of the log begins.
+    pub(crate) fn join_from_outside(&mut self, row: &ConversationRow) -> Result<(), Error> {
+        if let Some(unsent) = outbox::find_kind(self.db, row.id, OutboxKind::Rejoin)? {
+            return self.transmit::<Commit>(&unsent);
+        }
+        match self.memory.repairs.get(&row.id) {
+            _ if row.group.is_some() => self.request(Work::Stay(row.id), &FetchStay { conversation: row.id }),
+            Some(current) => {
+                let tree = FetchTree { conversation: row.id, epoch: current.epoch };
+                self.request(Work::RejoinTree(row.id), &tree);
+            }
+            None => self.request(Work::GroupInfo(row.id), &FetchGroupInfo { conversation: row.id }),
+        }
+        Ok(())
+    }
+
+    /// The commit is in the log; where, the server says next.
+    pub(crate) fn entered(&mut self, unsent: &OutboxRow) -> Result<(), Error> {
+        outbox::delete(self.db, unsent.conversation, unsent.message_id)?;
+        self.memory.attention.insert(unsent.conversation);
+        Ok(())
+    }
+
+    /// Another commit came first, or the server wants it otherwise: from the beginning.
+    pub(crate) fn enter_again(
+        &mut self,
+        row: ConversationRow,
+        unsent: &OutboxRow,
+        refusal: &Refusal,
+    ) -> Result<(), Error> {
+        outbox::delete(self.db, row.id, unsent.message_id)?;
+        self.memory.groups.remove(&row.id);
+        self.memory.repairs.remove(&row.id);
+        conversation::save(self.db, &ConversationRow { group: None, ..row })?;
+        if matches!(refusal.code(), Some(ErrorCode::StaleEpoch | ErrorCode::EpochTaken)) {
+            self.memory.attention.insert(unsent.conversation);
+        } else {
+            self.later(Work::GroupInfo(unsent.conversation), refusal);
+        }
+        Ok(())
+    }
+
+    /// From here on this device follows the log. The hash is the server's word; the first message of a member confirms it.
+    pub(crate) fn stays(&mut self, id: ConversationId, stay: Stay) -> Result<(), Error> {
+        let row = self.conversation(id)?;
+        if row.state != ConversationState::Joining {
+            return Ok(());
+        }
+        let row = ConversationRow {
+            state: ConversationState::Active,
+            generation: stay.generation,
+            cursor: stay.seq,
+            begins: stay.seq,
+            acknowledged: stay.seq,
+            read_up_to: stay.seq,
+            entry_hash: EntryHash(stay.entry_hash),
+            renew_at: Some(self.some_day()),
+            ..row
+        };
+        conversation::save(self.db, &row)?;
+        conversation::remember_hash(self.db, &row)?;
+        self.memory.attention.insert(id);
+        self.watch_renewal(&row);
+        self.tell(Event::ConversationAdded(id));
+        self.take_over(&row)
+    }
+
+    /// The server does not know of this device's commit any more: it was restored, or the device removed.
+    pub(crate) fn stay_refused(&mut self, id: ConversationId, refusal: &Refusal) -> Result<(), Error> {
+        if !is_transient(refusal) {
+            let row = self.conversation(id)?;
+            self.memory.groups.remove(&id);
+            conversation::save(self.db, &ConversationRow { group: None, ..row })?;
+        }
+        self.later(Work::Stay(id), refusal);
+        Ok(())
+    }
+}
