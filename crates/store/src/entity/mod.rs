@@ -15,6 +15,7 @@ mod member;
 mod recent_sends;
 mod rotation;
 pub(crate) mod tail;
+mod tail_batch;
 mod tenant;
 mod tree;
 mod user;
