@@ -73,7 +73,7 @@ impl Connection {
     /// Connects, in the place of whatever was there.
     pub(crate) fn connect(&self) -> Result<(), Error> {
         self.disconnect();
-        let connecting = tokio::time::timeout(DEADLINE, self.route.connect());
+        let connecting = async { tokio::time::timeout(DEADLINE, self.route.connect()).await };
         let (client, driver) = match self.runtime.block_on(connecting) {
             Ok(connected) => connected?,
             Err(_) => return Err(Error::Unavailable(Some(Cause::deadline()))),
