@@ -26,7 +26,7 @@ const WHO_SERVES: &str = "select a.application_name, coalesce(host(a.client_addr
     and l.database = (select oid from pg_database where datname = current_database())";
 
 /// A process that was killed is known to be gone when the database notices.
-const TAKE_OVER: Duration = Duration::from_secs(20);
+const TAKE_OVER: Duration = Duration::from_secs(10);
 const TRY_EVERY: Duration = Duration::from_millis(100);
 
 /// Opens the writer's connection: brings the schema up to date if that was allowed, checks that the database keeps what it
