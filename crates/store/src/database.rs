@@ -335,12 +335,7 @@ where
 }
 
 /// What the writer's thread does, from its birth to its end.
-fn write(
-    location: &Location,
-    shared: Arc<Shared>,
-    settings: Settings,
-    opened: &SyncSender<Result<u64, OpenError>>,
-) {
+fn write(location: &Location, shared: Arc<Shared>, settings: Settings, opened: &SyncSender<Result<u64, OpenError>>) {
     let open = || {
         let (link, keeper, bytes) = match location {
             Location::Directory(directory) => {

@@ -97,7 +97,8 @@ mod tests {
 
     fn empty() -> Link {
         let link = Link::Sqlite(Connection::open_in_memory().unwrap());
-        link.script("create table schema_migrations (version integer not null primary key, digest blob not null)").unwrap();
+        link.script("create table schema_migrations (version integer not null primary key, digest blob not null)")
+            .unwrap();
         link
     }
 

@@ -16,11 +16,11 @@
 
 use crate::database::{Asked, Health};
 use crate::keys::{Change, Keys};
+use crate::link::Link;
 use crate::queue::{Queue, Taken};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::sql::{sql, values};
-use crate::link::Link;
 use crate::{Error, postgres, sqlite};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -377,7 +377,8 @@ async fn a8_a_killed_server_hands_no_package_out_twice(on: On) {
 async fn foreign_files_newer_schemas_and_wrong_roots_are_refused() {
     let place = prepared(On::Sqlite).await;
     let file = place.directory.as_path().join("mifeng.db");
-    let stranger = Database::open(place.directory.as_path(), keyring::RootKey::ephemeral().unwrap(), Settings::default());
+    let stranger =
+        Database::open(place.directory.as_path(), keyring::RootKey::ephemeral().unwrap(), Settings::default());
     assert!(matches!(stranger, Err(OpenError::WrongRootKey)));
     let change = |text: &str| rusqlite::Connection::open(&file).unwrap().execute_batch(text).unwrap();
     change("insert into schema_migrations values (2, x'00')");

@@ -259,8 +259,10 @@ async fn a_statement_that_is_given_up_undoes_its_batch_and_the_next_goes_on() {
     world.store.write(add_talk).await.unwrap();
     let base = world.place.base.clone().unwrap();
     let holder = base.clone();
-    let hold = std::thread::spawn(move || holder.sql("begin; select * from conversations for update; select pg_sleep(3)"));
-    let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+    let hold =
+        std::thread::spawn(move || holder.sql("begin; select * from conversations for update; select pg_sleep(3)"));
+    let waiting =
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
     let holds = "select count(*) from pg_stat_activity where query like '%pg_sleep(3)%' and wait_event = 'PgSleep'";
     until("the row is locked", || base.sql(holds).trim() == "1");
     let write = tokio::spawn({
@@ -332,9 +334,11 @@ async fn a_batch_of_several_tenants_is_one_transaction_and_each_writes_its_own()
     release.send(()).unwrap();
     let answers: Vec<_> = answers.iter().take(40).collect();
     assert_eq!(answers.iter().map(|(id, _)| *id).collect::<Vec<_>>(), (1..=40).collect::<Vec<_>>(), "in their order");
-    assert!(answers.iter().all(|(id, append)| {
-        matches!(append, Append::Recorded { entry, .. } if entry.seq == id.div_ceil(2))
-    }));
+    assert!(
+        answers
+            .iter()
+            .all(|(id, append)| { matches!(append, Append::Recorded { entry, .. } if entry.seq == id.div_ceil(2)) })
+    );
     assert_eq!(listed.await.unwrap().unwrap(), 2);
     assert_eq!(world.database.counters().batches - before, 2, "not one batch");
 }

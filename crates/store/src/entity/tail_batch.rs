@@ -4,11 +4,11 @@
 use super::append::Head;
 use super::recent_sends::RecentSends;
 use super::tail::{LogTail, Tails, Window};
+use crate::Error;
 use crate::link::Link;
 use crate::postgres::{Connection, Parameter};
 use crate::session::{Session, Tx};
 use crate::sql::Row;
-use crate::Error;
 use std::collections::HashSet;
 use std::collections::hash_map::Entry as Slot;
 use wire::{ConversationId, DeviceId, TenantId};
@@ -53,8 +53,7 @@ impl Session {
         let in_conversations: Vec<&[u8]> = places.iter().map(|place| place.0.as_bytes().as_slice()).collect();
         let of_devices: Vec<&[u8]> = places.iter().map(|place| place.1.as_bytes().as_slice()).collect();
         let windows: [Parameter<'_>; 3] = [&owner, &in_conversations, &of_devices];
-        let (heads, windows) =
-            self.noting(connection.rows_of_two((LOCK_HEADS, &heads), (READ_WINDOWS, &windows)))?;
+        let (heads, windows) = self.noting(connection.rows_of_two((LOCK_HEADS, &heads), (READ_WINDOWS, &windows)))?;
         self.keep_heads(tenant, &heads)?;
         let mut tails = self.tails.borrow_mut();
         for (conversation, device) in places {

@@ -64,7 +64,7 @@ impl Postgres {
     }
 
     pub(crate) fn route(&self) -> Result<Route, OpenError> {
-        let mut config: Config = self.url.parse().map_err(|error| wrong(format!("url: {error}")))?;
+        let mut config: Config = self.url.parse().map_err(unreadable)?;
         if config.get_password().is_some() {
             return Err(wrong("url: a password does not belong there, it belongs into a file"));
         }
@@ -102,7 +102,10 @@ impl Postgres {
     pub(super) fn route_of_owner(&self) -> Result<Option<Route>, OpenError> {
         let Some(login) = &self.migration else { return Ok(None) };
         let mut route = self.route()?;
-        route.config.user(&login.user).password(login.password.as_ref().map_or(&b""[..], |password| password.as_bytes()));
+        route
+            .config
+            .user(&login.user)
+            .password(login.password.as_ref().map_or(&b""[..], |password| password.as_bytes()));
         Ok(Some(route))
     }
 
@@ -165,13 +168,18 @@ impl Route {
 pub(super) type Driver = std::pin::Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OpenError> {
-    let all: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, error))?.collect();
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, error))?.collect();
     match all {
         Ok(all) if !all.is_empty() => Ok(all),
         Ok(_) => Err(unusable(path, "no certificate")),
         Err(error) => Err(unusable(path, error)),
     }
+}
+
+/// Names the option that is wrong, and never a value.
+fn unreadable(error: tokio_postgres::Error) -> OpenError {
+    let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+    wrong(format!("url: {error}{why}"))
 }
 
 fn unusable(path: &Path, why: impl std::fmt::Display) -> OpenError {

@@ -206,7 +206,11 @@ impl Connection {
     }
 
     /// As [`Connection::rows`], for the few statements that are for PostgreSQL alone.
-    pub(crate) fn rows_own(&self, text: &'static str, values: &[Parameter<'_>]) -> Result<Vec<tokio_postgres::Row>, Error> {
+    pub(crate) fn rows_own(
+        &self,
+        text: &'static str,
+        values: &[Parameter<'_>],
+    ) -> Result<Vec<tokio_postgres::Row>, Error> {
         self.run([text].into_iter(), async |open| open.query(text, values).await)
     }
 

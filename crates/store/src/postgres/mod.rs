@@ -6,8 +6,8 @@ mod keeper;
 mod safety;
 mod value;
 
-pub use address::{Login, Postgres};
 pub(crate) use address::Route;
+pub use address::{Login, Postgres};
 pub(crate) use connection::{Connection, Parameter};
 pub(crate) use keeper::Keeper;
 

@@ -3,6 +3,8 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
+    unused_macros,
     clippy::unwrap_used,
     reason = "each test file uses a part of it, and fails by panicking"
 )]
@@ -120,7 +122,10 @@ impl Place {
             // Blobs are written differently.
             Some(base) => {
                 let text = text.replace("x'", "'\\x");
-                base.sql(&format!("with changed as ({text} returning 1) select count(*) from changed")).trim().parse().unwrap()
+                base.sql(&format!("with changed as ({text} returning 1) select count(*) from changed"))
+                    .trim()
+                    .parse()
+                    .unwrap()
             }
         }
     }
