@@ -67,15 +67,20 @@ fn has_postgres() -> bool {
     )
 }
 
-/// Debian's package would make and start a server at once; nothing here needs one that runs all the time.
+/// Debian's package would make and start a server at once; nothing here needs one that runs all the time. The setting is
+/// that of another package, so that one comes first.
 fn start_no_service_of_postgres() -> Result<()> {
     let file = Path::new("/etc/postgresql-common/createcluster.conf");
-    if has_postgres() || file.exists() || !is_root() || !Path::new("/usr/bin/apt-get").exists() {
+    if has_postgres() || !is_root() || !Path::new("/usr/bin/apt-get").exists() {
         return Ok(());
     }
-    let made = std::fs::create_dir_all("/etc/postgresql-common");
-    made.and_then(|()| std::fs::write(file, "create_main_cluster = false\n"))
-        .with_context(|| file.display().to_string())
+    let works = || Path::new("/etc/postgresql-common/createcluster.conf").exists();
+    install(&[Tool { name: "PostgreSQL's tools", packages: &["postgresql-common"], works }])?;
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    if text.lines().any(|line| line.starts_with("create_main_cluster")) {
+        return Ok(());
+    }
+    std::fs::write(file, text + "create_main_cluster = false\n").with_context(|| file.display().to_string())
 }
 
 /// What runs the tests.

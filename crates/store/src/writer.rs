@@ -176,10 +176,11 @@ impl Writer {
         match &self.session.link {
             Link::Sqlite(_) => {
                 for job in batch {
-                    if job.asked().append.is_none() {
+                    let only_appends = job.asked().append.is_some();
+                    if !only_appends {
                         self.session.write_tails()?;
                     }
-                    self.run_job(job.as_mut(), is_alone)?;
+                    self.run_job(job.as_mut(), !only_appends && !is_alone, is_alone)?;
                 }
             }
             Link::Postgres(_) => self.run_by_tenant(batch, is_alone)?,
@@ -216,7 +217,7 @@ impl Writer {
                 let rest = order.iter().skip(place).filter_map(|index| asked.get(*index));
                 loaded = place + self.load_run(now.scope, rest)?;
             }
-            self.run_job(job.as_mut(), is_alone)?;
+            self.run_job(job.as_mut(), now.append.is_none() && !is_alone, is_alone)?;
         }
         Ok(())
     }
@@ -230,8 +231,7 @@ impl Writer {
         Ok(run.len())
     }
 
-    fn run_job(&self, job: &mut dyn Job, is_alone: bool) -> Result<(), Fault> {
-        let guarded = !is_alone && job.asked().append.is_none();
+    fn run_job(&self, job: &mut dyn Job, guarded: bool, is_alone: bool) -> Result<(), Fault> {
         let link = &self.session.link;
         if guarded {
             link.savepoint()?;

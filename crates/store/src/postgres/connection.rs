@@ -22,6 +22,9 @@ use tokio_postgres::{Client, Statement, types::ToSql};
 /// is gone or stopped gets here.
 const DEADLINE: Duration = Duration::from_secs(40);
 
+/// As long for a new one.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
 const SET_SCOPE: &str = "select set_config('app.tenant', $1, true), set_config('app.operator', $2, true)";
 
 /// A place for a connection: it may be lost, and made anew.
@@ -73,7 +76,7 @@ impl Connection {
     /// Connects, in the place of whatever was there.
     pub(crate) fn connect(&self) -> Result<(), Error> {
         self.disconnect();
-        let connecting = async { tokio::time::timeout(DEADLINE, self.route.connect()).await };
+        let connecting = async { tokio::time::timeout(CONNECT_DEADLINE, self.route.connect()).await };
         let (client, driver) = match self.runtime.block_on(connecting) {
             Ok(connected) => connected?,
             Err(_) => return Err(Error::Unavailable(Some(Cause::deadline()))),
