@@ -1,9 +1,10 @@
 //! Where a PostgreSQL database is, who we are there, and how we know that it is the right one.
 
 use crate::OpenError;
+use rustls::crypto::aws_lc_rs::kx_group as groups;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls::{ClientConfig, RootCertStore, crypto};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,9 +123,8 @@ impl Postgres {
 
     /// TLS 1.3 with the hybrid key exchange first. The certificate has to be for the host's name.
     fn tls(&self) -> Result<ClientConfig, OpenError> {
-        let mut provider = aws_lc_rs::default_provider();
-        provider.kx_groups =
-            vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1];
+        let mut provider = crypto::aws_lc_rs::default_provider();
+        provider.kx_groups = vec![groups::X25519MLKEM768, groups::X25519, groups::SECP256R1];
         provider.cipher_suites.retain(|suite| suite.tls13().is_some());
         let Some(ca) = &self.ca_file else {
             return Err(wrong("ca_file: needed, because the server's certificate has to be verified"));
