@@ -344,7 +344,7 @@ fn write(location: &Location, shared: Arc<Shared>, settings: Settings, opened: &
             }
             Location::Postgres(address) => {
                 let connection = postgres::open_first(address)?;
-                (Link::Postgres(connection), Keeper::Postgres(postgres::Keeper::new()), 0)
+                (Link::Postgres(Box::new(connection)), Keeper::Postgres(postgres::Keeper::new()), 0)
             }
         };
         let session = Session::new(link, Arc::clone(&shared.keys));

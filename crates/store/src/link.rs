@@ -8,7 +8,7 @@ use rusqlite::CachedStatement;
 /// A connection. The thread that owns it is the only one that uses it.
 pub(crate) enum Link {
     Sqlite(rusqlite::Connection),
-    Postgres(postgres::Connection),
+    Postgres(Box<postgres::Connection>),
 }
 
 impl Link {

@@ -34,7 +34,10 @@ impl Readers {
         for number in 0..threads.max(1) {
             let link = match location {
                 Location::Directory(directory) => Link::Sqlite(sqlite::open_reader(&sqlite::file(directory))?),
-                Location::Postgres(address) => Link::Postgres(postgres::Connection::new(Arc::new(address.route()?))?),
+                Location::Postgres(address) => {
+                    let route = Arc::new(address.route()?);
+                    Link::Postgres(Box::new(postgres::Connection::new(route)?))
+                }
             };
             let session = Session::new(link, Arc::clone(&shared.keys));
             let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));

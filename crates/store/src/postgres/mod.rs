@@ -36,7 +36,7 @@ pub(crate) fn open_first(address: &Postgres) -> Result<Connection, OpenError> {
     if let Some(owner) = address.route_of_owner()? {
         let connection = connected(&Arc::new(owner))?;
         connection.plain(MIGRATE)?;
-        migration::migrate_postgres(&Link::Postgres(connection), route.role())?;
+        migration::migrate_postgres(&Link::Postgres(Box::new(connection)), route.role())?;
     }
     let connection = connected(&route)?;
     safety::check(&connection)?;
