@@ -231,6 +231,7 @@ impl Cluster {
     }
 
     /// A shell that outlives this process, but not the one that is watched.
+    #[expect(clippy::zombie_processes, reason = "nobody here is left to wait for it: it ends after this process")]
     fn watch(&self, process: u32) {
         let script = "while kill -0 \"$1\" 2>/dev/null; do sleep 0.3; done; \
             [ -f \"$2/data/postmaster.pid\" ] && kill -QUIT \"$(head -1 \"$2/data/postmaster.pid\")\"; \
