@@ -39,10 +39,16 @@ fn install(tools: &[Tool]) -> Result<()> {
     }
 }
 
-/// What checking needs on top: strace, which injects faults into system calls; rustfmt, clippy and cargo-nextest.
+/// What checking needs on top: strace, which injects faults into system calls; PostgreSQL, which the tests start by
+/// themselves, with certificates that openssl makes; rustfmt, clippy and cargo-nextest.
 pub(crate) fn to_check() -> Result<TestRunner> {
     to_build()?;
-    install(&[Tool { name: "strace", packages: &["strace"], works: || runs("strace", &["--version"]) }])?;
+    start_no_service_of_postgres()?;
+    install(&[
+        Tool { name: "strace", packages: &["strace"], works: || runs("strace", &["--version"]) },
+        Tool { name: "PostgreSQL", packages: &["postgresql"], works: has_postgres },
+        Tool { name: "openssl", packages: &["openssl"], works: || runs("openssl", &["version"]) },
+    ])?;
     for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         if !runs("cargo", &[subcommand, "--version"]) {
             println!("Missing: {component}. Adding it with rustup.");
@@ -51,6 +57,30 @@ pub(crate) fn to_check() -> Result<TestRunner> {
         }
     }
     Ok(test_runner())
+}
+
+/// Whether a PostgreSQL server of version 15 or later can be started.
+fn has_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.filter(|version| version.file_name().to_str().and_then(|name| name.parse().ok()) >= Some(15)).any(
+        |version| ["initdb", "pg_ctl", "psql"].iter().all(|program| version.path().join("bin").join(program).exists()),
+    )
+}
+
+/// Debian's package would make and start a server at once; nothing here needs one that runs all the time. The setting is
+/// that of another package, so that one comes first.
+fn start_no_service_of_postgres() -> Result<()> {
+    let file = Path::new("/etc/postgresql-common/createcluster.conf");
+    if has_postgres() || !is_root() || !Path::new("/usr/bin/apt-get").exists() {
+        return Ok(());
+    }
+    let works = || Path::new("/etc/postgresql-common/createcluster.conf").exists();
+    install(&[Tool { name: "PostgreSQL's tools", packages: &["postgresql-common"], works }])?;
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    if text.lines().any(|line| line.starts_with("create_main_cluster")) {
+        return Ok(());
+    }
+    std::fs::write(file, text + "create_main_cluster = false\n").with_context(|| file.display().to_string())
 }
 
 /// What runs the tests.

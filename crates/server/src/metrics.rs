@@ -185,6 +185,12 @@ impl Page {
                 store.failed_batches,
             ),
             ("mifeng_store_checkpoints_total", "counter", "Moves of the write-ahead log.", store.checkpoints),
+            (
+                "mifeng_store_reconnects_total",
+                "counter",
+                "How often a database that was out of reach came back.",
+                store.reconnects,
+            ),
             ("mifeng_store_largest_batch", "gauge", "Most writes in one transaction.", store.largest_batch),
             ("mifeng_store_waiting", "gauge", "Writes that wait.", store.waiting),
         ];
@@ -228,6 +234,7 @@ mod tests {
             failed_batches: 0,
             largest_batch: 2,
             checkpoints: 0,
+            reconnects: 0,
             waiting: 0,
         };
         let certificates = vec![(Plane::Clients, 7)];

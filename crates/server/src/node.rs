@@ -41,8 +41,10 @@ impl Node {
     /// # Errors
     /// When the database is missing pieces, locked, damaged or of a later version.
     pub async fn open(data: &Path, config: Config, root: RootKey, caps: Arc<Caps>) -> anyhow::Result<Arc<Self>> {
-        let database = Database::open(&data.join(crate::DATABASE_FOLDER), root, Settings::default())
-            .context("cannot open the database")?;
+        let location = config.store.location(data)?;
+        tracing::info!(store = %location, "opening the database");
+        let opened = tokio::task::spawn_blocking(move || Database::open(location, root, Settings::default()));
+        let database = opened.await?.context("cannot open the database")?;
         let tenants = Tenants::new(database.clone());
         let node = Self {
             data: data.into(),

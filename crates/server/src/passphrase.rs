@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
     /// The file cannot be read.
-    #[error("cannot read the passphrase file {path}")]
+    #[error("cannot read {path}")]
     File {
         /// Which file.
         path: PathBuf,
@@ -58,7 +58,8 @@ pub fn obtain(file: Option<&Path>, confirm: bool) -> Result<Passphrase, Passphra
     Ok(Passphrase::new(&passphrase)?)
 }
 
-fn from_file(path: &Path) -> Result<Zeroizing<String>, PassphraseError> {
+/// The first line of a file that only its owner may read.
+pub(crate) fn from_file(path: &Path) -> Result<Zeroizing<String>, PassphraseError> {
     let failed = |source| PassphraseError::File { path: path.into(), source };
     if files::is_open_to_others(path).map_err(failed)? {
         return Err(PassphraseError::OpenToOthers { path: path.into() });

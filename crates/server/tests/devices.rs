@@ -10,6 +10,7 @@ use harness::{
     phone::{PASSWORD, Pair, Phone, Random, random},
 };
 use mifeng_server::admin::{CloseUser, Suite};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use trust::{Action, AuthorityPublicKey, ChainError, DeviceChain, DeviceState};
 use vault::AccountKey;
@@ -331,4 +332,22 @@ async fn a_device_that_came_in_from_outside_is_told_where_its_log_begins() {
     assert_eq!((now.seq, now.entry_hash), (stay.seq, stay.entry_hash));
     assert_eq!(line.call(&commit).await.unwrap(), at, "a repeat of {message_id} answers the same");
     assert!(line.call(&FetchJoinable {}).await.unwrap().conversations.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_audited_operation_leaves_a_row_and_no_other_does() {
+    let server = acme().await;
+    let mut pair = Pair::meet(&server, "acme").await;
+    let sent = pair.alice.seal(pair.conversation, pair.group, b"x");
+    pair.to_alice.call(&sent).await.unwrap();
+    let laptop = linked(&server, &pair.alice, &mut pair.to_alice).await;
+    let revoke = revocation(&pair.alice, &mut pair.to_alice, laptop.device).await;
+    pair.to_alice.call(&revoke).await.unwrap();
+    let store = server.node().database.tenant(pair.alice.tenant);
+    let rows = store.read(|tx| tx.audit_entries(0, 1_000)).await.unwrap();
+    let found: BTreeSet<_> = rows.iter().map(|row| row.operation.as_str()).collect();
+    let declared = wire::Op::ALL.iter().filter(|op| rules::route::rule(**op).audited).map(|op| op.as_str());
+    let expected: BTreeSet<_> = declared.chain(["create_invite"]).collect();
+    assert_eq!(found, expected);
+    assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<_>>(), (1..=rows.len() as u64).collect::<Vec<_>>());
 }

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's help fails the test")]
 
+#[path = "../../store/tests/common/cluster.rs"]
+mod cluster;
 mod harness;
 
+use cluster::{Base, Cluster, OWNER, SERVER};
 use harness::{
     PASSPHRASE, Server,
     line::Gone,
@@ -13,6 +16,7 @@ use mifeng_server::{admin::Suite, process::Addresses};
 use std::{
     fs,
     io::Read,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::Arc,
@@ -197,9 +201,72 @@ async fn sigterm_drains_and_exits_with_success() {
     assert!(!dir.path().join("data/addresses.json").exists());
 }
 
+/// A data directory whose server keeps everything in PostgreSQL.
+fn init_on_postgres(dir: &TempDir) -> Base {
+    let base = Cluster::shared().base();
+    let password = dir.path().join("password");
+    fs::write(&password, format!("{}\n", base.cluster.password())).unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let (url, ca) = (base.tls_url(SERVER, "localhost"), base.cluster.ca_file());
+    let (password, ca) = (password.to_str().unwrap(), ca.to_str().unwrap());
+    let arguments = ["init", "--postgres", &url, "--postgres-password-file", password, "--postgres-ca-file", ca];
+    let owner = ["--postgres-migration-user", OWNER, "--postgres-migration-password-file", password];
+    let made = run(&dir.path().join("data"), &[&arguments[..], &owner[..]].concat());
+    assert!(made.status.success(), "{}", stderr(&made));
+    base
+}
+
+#[test]
+fn a_server_on_postgres_is_checked_and_says_what_is_wrong() {
+    let dir = dir();
+    let data = dir.path().join("data");
+    let base = init_on_postgres(&dir);
+    let output = |output: Output| String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+    let unmade = output(run(&data, &["check"]));
+    assert!(unmade.contains("has schema 0"), "{unmade}");
+    let running = Running::start(&dir, |_| {});
+    let checked = run(&data, &["check"]);
+    assert!(checked.status.success(), "{}", output(checked));
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.contains(&format!("PostgreSQL, database {}", base.name)), "{log}");
+    assert!(!log.contains(&base.cluster.password()));
+    drop(running);
+    let config = data.join("mifengd.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    for (from, to, why) in [
+        ("kind = \"postgres\"", "kind = \"oracle\"", "oracle"),
+        ("migration_user", "migration_usr", "migration_usr"),
+        ("kind = \"postgres\"", "kind = \"sqlite\"", "store.url"),
+        ("mifeng_server@localhost", "mifeng_server:secret@localhost", "password does not belong"),
+        ("mifeng_server@localhost", "mifeng_owner@localhost", "owns table"),
+        ("mifeng_server@localhost", "mifeng_server@127.0.0.1", "certificate"),
+    ] {
+        fs::write(&config, text.replacen(from, to, 1)).unwrap();
+        let wrong = run(&data, &["check"]);
+        assert!(!wrong.status.success());
+        let wrong = output(wrong);
+        assert!(wrong.contains(why) && !wrong.contains("secret@"), "{to}: {wrong}");
+    }
+    fs::write(&config, text).unwrap();
+    fs::set_permissions(dir.path().join("password"), fs::Permissions::from_mode(0o644)).unwrap();
+    let open = output(run(&data, &["check"]));
+    assert!(open.contains("may be read by others"), "{open}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_in_the_middle_loses_nothing_that_was_answered() {
+    sigkill_in_the_middle(dir()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigkill_in_the_middle_loses_nothing_that_was_answered_on_postgres() {
     let dir = dir();
+    let base = init_on_postgres(&dir);
+    sigkill_in_the_middle(dir).await;
+    assert_eq!(base.sql("select count(*) from users").trim(), "2", "it was there that everything was kept");
+}
+
+async fn sigkill_in_the_middle(dir: Arc<TempDir>) {
     let mut running = Running::start(&dir, |_| {});
     running.server.tenant("acme", Suite::Classical).await;
     let mut pair = Pair::meet(&running.server, "acme").await;

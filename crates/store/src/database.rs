@@ -1,18 +1,59 @@
 //! A database that is open: its threads, and the queues in front of them.
 
 use crate::keys::Keys;
-use crate::queue::{Queue, Refused};
+use crate::link::Link;
+use crate::postgres::{self, Postgres};
+use crate::queue::Refused;
 use crate::reader::{Readers, in_snapshot};
-use crate::session::Session;
+use crate::scope::Scope;
+use crate::session::{OperatorTx, Session};
+use crate::sql::{sql, values};
 use crate::sqlite::{self, Home};
-use crate::writer::{Job, Shared, Writer};
+use crate::writer::{Job, Keeper, Shared, Writer};
 use crate::{Error, OpenError, Operator, Store};
 use keyring::RootKey;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
-use wire::TenantId;
+use wire::{ConversationId, DeviceId, TenantId};
+
+/// Where a database is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// SQLite, in this directory.
+    Directory(PathBuf),
+    /// PostgreSQL.
+    Postgres(Box<Postgres>),
+}
+
+impl From<&Path> for Location {
+    fn from(directory: &Path) -> Self {
+        Self::Directory(directory.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Location {
+    fn from(directory: &PathBuf) -> Self {
+        Self::Directory(directory.clone())
+    }
+}
+
+impl From<Postgres> for Location {
+    fn from(address: Postgres) -> Self {
+        Self::Postgres(Box::new(address))
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(directory) => write!(f, "SQLite in {}", directory.display()),
+            Self::Postgres(address) => f.write_str(&address.describe()),
+        }
+    }
+}
 
 /// How large things may get.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +66,7 @@ pub struct Settings {
     pub read_threads: usize,
     /// Reads that may wait; more are refused.
     pub reads_waiting_max: usize,
-    /// The largest size of the database, not counting its write-ahead log; unlimited when absent.
+    /// The largest size of an SQLite database, not counting its write-ahead log; unlimited when absent.
     pub max_bytes: Option<u64>,
 }
 
@@ -51,6 +92,8 @@ pub enum Health {
     Full = 1,
     /// The storage failed or is damaged: the process must be restarted, perhaps after a repair.
     Failed = 2,
+    /// The database is out of reach: they are refused, and it is tried again by itself.
+    Lost = 3,
 }
 
 impl Health {
@@ -58,6 +101,7 @@ impl Health {
         match number {
             0 => Self::Ready,
             1 => Self::Full,
+            3 => Self::Lost,
             _ => Self::Failed,
         }
     }
@@ -78,6 +122,8 @@ pub struct Counters {
     pub largest_batch: u64,
     /// Moves of the write-ahead log into the database; each is two more fsyncs.
     pub checkpoints: u64,
+    /// How often a database that was out of reach came back.
+    pub reconnects: u64,
     /// Jobs that wait now.
     pub waiting: u64,
 }
@@ -92,55 +138,54 @@ struct Inner {
     shared: Arc<Shared>,
     readers: Readers,
     writer: Mutex<Option<JoinHandle<()>>>,
-    file: PathBuf,
+    location: Location,
 }
 
 impl Database {
-    /// Opens the database in this directory, making it if there is none. The directory belongs to one process at a time.
+    /// Opens a database, making what is in it if there is nothing. It belongs to one process at a time.
     ///
-    /// A file of up to 32 MiB is checked whole first. One of up to 1 GiB is checked in the background, and
+    /// An SQLite file of up to 32 MiB is checked whole first. One of up to 1 GiB is checked in the background, and
     /// [`Health::Failed`] says if it is damaged. A still larger one is left to [`Database::check`]; as everywhere, a damaged
     /// page is noticed when it is read.
     ///
     /// # Errors
     /// [`OpenError`], whose text says what to do.
-    pub fn open(directory: &Path, root: RootKey, settings: Settings) -> Result<Self, OpenError> {
-        let home = Home::take(directory)?;
-        let file = home.file();
-        let (connection, bytes) = sqlite::open_first(&file, settings.max_bytes)?;
-        let keys = Arc::new(Keys::new(root));
-        check_root(&connection, &keys)?;
-        let shared = Arc::new(Shared {
-            queue: Queue::new(settings.writes_waiting_max),
-            keys: Arc::clone(&keys),
-            batches: 0.into(),
-            jobs: 0.into(),
-            undone: 0.into(),
-            failed_batches: 0.into(),
-            largest_batch: 0.into(),
-            checkpoints: 0.into(),
-            health: 0.into(),
+    pub fn open(location: impl Into<Location>, root: RootKey, settings: Settings) -> Result<Self, OpenError> {
+        let location = location.into();
+        let shared = Arc::new(Shared::new(settings.writes_waiting_max, Keys::new(root)));
+        let (opened, opening) = sync_channel(1);
+        // Everything of a connection happens on the thread that owns it, so that it may block.
+        let thread = std::thread::Builder::new().name("store-write".into()).spawn({
+            let (location, shared) = (location.clone(), Arc::clone(&shared));
+            move || write(&location, shared, settings, &opened)
         });
-        let readers = Readers::start(&file, &shared, settings.read_threads, settings.reads_waiting_max)?;
-        let batch_max = settings.batch_max.max(1);
-        let writer = Writer::new(Arc::clone(&shared), connection, file.clone(), settings.max_bytes, batch_max)?;
-        let thread = std::thread::Builder::new().name("store-write".into());
-        let thread = thread.spawn(move || writer.run(&home)).map_err(|_| Error::Unavailable(None))?;
+        let thread = thread.map_err(|_| Error::Unavailable(None))?;
+        let bytes = opening.recv().map_err(|_| Error::Panicked)??;
+        let readers = Readers::start(&location, &shared, settings.read_threads, settings.reads_waiting_max)?;
         let writer = Mutex::new(Some(thread));
-        let database = Self { inner: Arc::new(Inner { shared, readers, writer, file }) };
+        let database = Self { inner: Arc::new(Inner { shared, readers, writer, location }) };
         if (sqlite::CHECKED_AT_OPEN_BYTES..sqlite::CHECKED_IN_BACKGROUND_BYTES).contains(&bytes) {
             database.check_in_background()?;
         }
         Ok(database)
     }
 
-    /// Reads every page of a database that nobody has open, and compares indexes with tables.
+    /// Checks a database without changing it. SQLite, which nobody may have open: reads every page and compares indexes with
+    /// tables. PostgreSQL: whether it may be used, by its settings, our role and its schema.
     ///
     /// # Errors
     /// [`OpenError::Corrupt`] with the first finding, [`OpenError`].
-    pub fn check(directory: &Path) -> Result<(), OpenError> {
-        let home = Home::take(directory)?;
-        sqlite::whole_check(&sqlite::open_reader(&home.file())?, &home.file())
+    pub fn check(location: impl Into<Location>) -> Result<(), OpenError> {
+        match location.into() {
+            Location::Directory(directory) => {
+                let home = Home::take(&directory)?;
+                sqlite::whole_check(&sqlite::open_reader(&home.file())?, &home.file())
+            }
+            Location::Postgres(address) => {
+                let check = std::thread::spawn(move || postgres::check(&address));
+                check.join().unwrap_or(Err(OpenError::Storage(Error::Panicked)))
+            }
+        }
     }
 
     /// The store of a tenant. Whether the tenant exists shows when it is used: what does not exist has no rows and no keys.
@@ -169,6 +214,7 @@ impl Database {
             failed_batches: shared.failed_batches.load(Relaxed),
             largest_batch: shared.largest_batch.load(Relaxed),
             checkpoints: shared.checkpoints.load(Relaxed),
+            reconnects: shared.reconnects.load(Relaxed),
             waiting: shared.queue.len() as u64,
         }
     }
@@ -180,7 +226,8 @@ impl Database {
 
     fn check_in_background(&self) -> Result<(), OpenError> {
         let shared = Arc::clone(&self.inner.shared);
-        let file = self.inner.file.clone();
+        let Location::Directory(directory) = &self.inner.location else { return Ok(()) };
+        let file = sqlite::file(directory);
         let check = move || {
             let connection = sqlite::open_reader(&file).map_err(OpenError::from);
             if let Err(error) = connection.and_then(|connection| sqlite::whole_check(&connection, &file)) {
@@ -192,14 +239,14 @@ impl Database {
         thread.map(drop).map_err(|_| OpenError::Storage(Error::Unavailable(None)))
     }
 
-    pub(crate) fn submit<T, E, J, D>(&self, job: J, done: D, needs_savepoint: bool)
+    pub(crate) fn submit<T, E, J, D>(&self, asked: Asked, job: J, done: D)
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         J: FnOnce(&Session) -> Result<T, E> + Send + 'static,
         D: FnOnce(Result<T, E>) + Send + 'static,
     {
-        let write = Box::new(Write { job: Some(job), result: None, done, needs_savepoint });
+        let write = Box::new(Write { job: Some(job), result: None, done, asked });
         match self.inner.shared.queue.put(write) {
             Ok(()) => {}
             Err(Refused::Full(write)) => write.finish(Err(Error::Overloaded)),
@@ -207,7 +254,7 @@ impl Database {
         }
     }
 
-    pub(crate) async fn write<T, E, J>(&self, job: J) -> Result<T, E>
+    pub(crate) async fn write<T, E, J>(&self, scope: Scope, job: J) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -215,18 +262,18 @@ impl Database {
     {
         let (answer, waits) = oneshot::channel();
         // Whoever no longer waits does not need the answer; the job is done or not as if they did.
-        self.submit(job, move |result| drop(answer.send(result)), true);
+        self.submit(Asked::anything(scope), job, move |result| drop(answer.send(result)));
         waits.await.unwrap_or_else(|_| Err(Error::Panicked.into()))
     }
 
-    pub(crate) async fn read<T, E, R>(&self, read: R) -> Result<T, E>
+    pub(crate) async fn read<T, E, R>(&self, scope: Scope, read: R) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         R: FnOnce(&Session) -> Result<T, E> + Send + 'static,
     {
         let (answer, waits) = oneshot::channel();
-        let read = Box::new(move |session: &Session| drop(answer.send(in_snapshot(session, read))));
+        let read = Box::new(move |session: &Session| drop(answer.send(in_snapshot(session, scope, read))));
         self.inner.readers.put(read)?;
         waits.await.unwrap_or_else(|_| Err(Error::Panicked.into()))
     }
@@ -237,7 +284,25 @@ struct Write<T, E, J, D> {
     job: Option<J>,
     result: Option<Result<T, E>>,
     done: D,
-    needs_savepoint: bool,
+    asked: Asked,
+}
+
+/// What is known of a write before it runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) scope: Scope,
+    /// Appends an entry of this device there, and does nothing else.
+    pub(crate) append: Option<(ConversationId, DeviceId)>,
+}
+
+impl Asked {
+    pub(crate) const fn anything(scope: Scope) -> Self {
+        Self { scope, append: None }
+    }
+
+    pub(crate) const fn append(scope: Scope, conversation: ConversationId, sender: DeviceId) -> Self {
+        Self { scope, append: Some((conversation, sender)) }
+    }
 }
 
 impl<T, E, J, D> Job for Write<T, E, J, D>
@@ -247,13 +312,17 @@ where
     J: FnOnce(&Session) -> Result<T, E> + Send,
     D: FnOnce(Result<T, E>) + Send,
 {
-    fn needs_savepoint(&self) -> bool {
-        self.needs_savepoint
+    fn asked(&self) -> Asked {
+        self.asked
     }
 
     fn run(&mut self, session: &Session) -> bool {
         let Some(job) = self.job.take() else { return false };
         self.result.insert(job(session)).is_ok()
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.result = Some(Err(error.into()));
     }
 
     fn finish(self: Box<Self>, committed: Result<(), Error>) {
@@ -265,18 +334,48 @@ where
     }
 }
 
-/// Opens one tenant's key, so that a wrong root is noticed at the start and not by the first user.
-fn check_root(connection: &rusqlite::Connection, keys: &Keys) -> Result<(), OpenError> {
-    let text = "select tenant, version, wrapped from tenant_keys limit 1";
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, [u8; 16]>(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?));
-    let found = match connection.query_row(text, [], read) {
-        Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(()),
-        found => found?,
+/// What the writer's thread does, from its birth to its end.
+fn write(location: &Location, shared: Arc<Shared>, settings: Settings, opened: &SyncSender<Result<u64, OpenError>>) {
+    let open = || {
+        let (link, keeper, bytes) = match location {
+            Location::Directory(directory) => {
+                let (link, keeper, bytes) = sqlite::open_first(Home::take(directory)?, settings.max_bytes)?;
+                (link, Keeper::Sqlite(keeper), bytes)
+            }
+            Location::Postgres(address) => {
+                let connection = postgres::open_first(address)?;
+                (Link::Postgres(Box::new(connection)), Keeper::Postgres(postgres::Keeper::new()), 0)
+            }
+        };
+        let session = Session::new(link, Arc::clone(&shared.keys));
+        check_root(&session)?;
+        Ok((Writer::new(Arc::clone(&shared), session, keeper, settings.batch_max.max(1)), bytes))
     };
-    let (tenant, version, wrapped) = found;
-    match keys.root.open_tenant_key(TenantId::from_bytes(tenant), version, &wrapped) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(OpenError::WrongRootKey),
+    match open() {
+        Ok((writer, bytes)) => {
+            if opened.send(Ok(bytes)).is_ok() {
+                writer.run();
+            }
+        }
+        Err(error) => drop(opened.send(Err(error))),
+    }
+}
+
+/// Opens one tenant's key, so that a wrong root is noticed at the start and not by the first user.
+fn check_root(session: &Session) -> Result<(), OpenError> {
+    session.link.begin_to_read()?;
+    let tx = OperatorTx { session };
+    tx.on_all();
+    let tenant = session.row(sql!("select tenant from tenants limit 1"), values![], |row| row.id::<TenantId>(0))?;
+    let opened = tenant.map_or(Ok(()), |tenant| {
+        tx.on(tenant);
+        session.current_tenant_key(tenant).map(drop)
+    });
+    session.link.commit()?;
+    match opened {
+        Err(Error::Sealed(_)) => Err(OpenError::WrongRootKey),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -301,6 +400,6 @@ impl Drop for Inner {
 
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database").field("file", &self.inner.file).finish_non_exhaustive()
+        f.debug_struct("Database").field("location", &self.inner.location).finish_non_exhaustive()
     }
 }

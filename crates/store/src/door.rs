@@ -1,5 +1,7 @@
 //! The doors: a tenant's store, and the operator's. What comes in gets a `Tx` bound to that tenant, or to none.
 
+use crate::database::Asked;
+use crate::scope::Scope;
 use crate::session::{OperatorTx, Tx};
 use crate::{Append, Database, Error, NewEntry};
 use wire::TenantId;
@@ -33,7 +35,8 @@ impl Store {
         D: FnOnce(Result<T, E>) + Send + 'static,
     {
         let tenant = self.tenant;
-        self.database.submit(move |session| job(&mut Tx { session, tenant }), done, true);
+        let asked = Asked::anything(Scope::of(tenant));
+        self.database.submit(asked, move |session| job(&mut Tx { session, tenant }), done);
     }
 
     /// Queues [`Tx::append_entry`], the one write that happens for every message. As [`Store::submit`], but cheaper.
@@ -42,7 +45,8 @@ impl Store {
         D: FnOnce(Result<Append, Error>) + Send + 'static,
     {
         let tenant = self.tenant;
-        self.database.submit(move |session| Tx { session, tenant }.append_to_tail(entry), done, false);
+        let asked = Asked::append(Scope::of(tenant), entry.conversation, entry.sender);
+        self.database.submit(asked, move |session| Tx { session, tenant }.append_to_tail(entry), done);
     }
 
     /// Writes, and waits until it is durable.
@@ -56,7 +60,7 @@ impl Store {
         J: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let tenant = self.tenant;
-        self.database.write(move |session| job(&mut Tx { session, tenant })).await
+        self.database.write(Scope::of(tenant), move |session| job(&mut Tx { session, tenant })).await
     }
 
     /// Reads one snapshot of what is committed.
@@ -70,7 +74,7 @@ impl Store {
         R: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let tenant = self.tenant;
-        self.database.read(move |session| read(&Tx { session, tenant })).await
+        self.database.read(Scope::of(tenant), move |session| read(&Tx { session, tenant })).await
     }
 }
 
@@ -95,7 +99,7 @@ impl Operator {
         E: From<Error> + Send + 'static,
         J: FnOnce(&mut OperatorTx<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.database.write(move |session| job(&mut OperatorTx { session })).await
+        self.database.write(Scope::OPERATOR, move |session| job(&mut OperatorTx { session })).await
     }
 
     /// Reads one snapshot of what is committed.
@@ -108,7 +112,7 @@ impl Operator {
         E: From<Error> + Send + 'static,
         R: FnOnce(&OperatorTx<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.database.read(move |session| read(&OperatorTx { session })).await
+        self.database.read(Scope::OPERATOR, move |session| read(&OperatorTx { session })).await
     }
 }
 

@@ -31,6 +31,13 @@ pub(crate) enum Change {
     Forgotten(TenantId),
 }
 
+impl Change {
+    /// Whether the cache may learn it although it is not known to be committed.
+    pub(crate) const fn is_safe_if_undone(&self) -> bool {
+        matches!(self, Self::Forgotten(_))
+    }
+}
+
 impl Keys {
     pub(crate) fn new(root: RootKey) -> Self {
         Self { root, data: Mutex::default(), index: Mutex::default() }

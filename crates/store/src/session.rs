@@ -3,17 +3,18 @@
 use crate::Error;
 use crate::entity::tail::Tails;
 use crate::keys::{Change, Keys, Owner};
+use crate::link::Link;
 use crate::schema::SealedColumn;
+use crate::scope::{Lock, Scope};
 use crate::sql::{Row, Sql, Value, sql, values};
 use keyring::{Cell, DataKey, IndexKey, KeyName, KeyUse, TenantKey};
-use rusqlite::{CachedStatement, Connection};
 use std::cell::RefCell;
 use std::sync::Arc;
 use wire::TenantId;
 
 /// A connection inside a transaction.
 pub(crate) struct Session {
-    pub(crate) connection: Connection,
+    pub(crate) link: Link,
     pub(crate) keys: Arc<Keys>,
     /// What the cache of keys learns when the transaction commits.
     pub(crate) changes: RefCell<Vec<Change>>,
@@ -23,7 +24,7 @@ pub(crate) struct Session {
     pub(crate) fault: RefCell<Option<Error>>,
 }
 
-/// A transaction of one tenant: no statement can reach another's rows. Methods that change something take `&mut self`; a
+/// A transaction of one tenant: no statement names another's rows, and on PostgreSQL none can reach them. Methods that change something take `&mut self`; a
 /// read hands out `&Tx` only.
 pub struct Tx<'s> {
     pub(crate) session: &'s Session,
@@ -36,12 +37,12 @@ pub struct OperatorTx<'s> {
 }
 
 impl Session {
-    pub(crate) fn new(connection: Connection, keys: Arc<Keys>) -> Self {
-        Self { connection, keys, changes: RefCell::default(), tails: RefCell::default(), fault: RefCell::default() }
+    pub(crate) fn new(link: Link, keys: Arc<Keys>) -> Self {
+        Self { link, keys, changes: RefCell::default(), tails: RefCell::default(), fault: RefCell::default() }
     }
 
     pub(crate) fn execute(&self, sql: Sql, values: &[Value<'_>]) -> Result<usize, Error> {
-        self.noting(self.bound(sql, values).and_then(|mut statement| Ok(statement.raw_execute()?)))
+        self.noting(self.link.execute(sql, values))
     }
 
     pub(crate) fn row<T>(
@@ -50,13 +51,7 @@ impl Session {
         values: &[Value<'_>],
         read: impl FnOnce(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        self.noting(self.bound(sql, values).and_then(|mut statement| {
-            let mut rows = statement.raw_query();
-            let value = rows.next()?.map(|row| read(&Row(row))).transpose()?;
-            // To its end: a statement that changes rows does so whole only when it has been stepped to its end.
-            while value.is_some() && rows.next()?.is_some() {}
-            Ok(value)
-        }))
+        self.noting(self.link.row(sql, values, read))
     }
 
     /// Reads rows until there are no more, or `read` says that it has enough by `None`.
@@ -64,30 +59,17 @@ impl Session {
         &self,
         sql: Sql,
         values: &[Value<'_>],
-        mut read: impl FnMut(&Row<'_>) -> Result<Option<T>, Error>,
+        read: impl FnMut(&Row<'_>) -> Result<Option<T>, Error>,
     ) -> Result<Vec<T>, Error> {
-        self.noting(self.bound(sql, values).and_then(|mut statement| {
-            let mut rows = statement.raw_query();
-            let mut all = Vec::new();
-            while let Some(row) = rows.next()? {
-                match read(&Row(row))? {
-                    Some(value) => all.push(value),
-                    None => break,
-                }
-            }
-            Ok(all)
-        }))
+        self.noting(self.link.rows(sql, values, read))
     }
 
-    fn bound(&self, sql: Sql, values: &[Value<'_>]) -> Result<CachedStatement<'_>, Error> {
-        let mut statement = self.connection.prepare_cached(sql.0)?;
-        for (value, index) in values.iter().zip(1usize..) {
-            statement.raw_bind_parameter(index, value)?;
-        }
-        Ok(statement)
+    /// Grows whenever something was written.
+    pub(crate) fn written(&self) -> u64 {
+        self.link.changes() + self.tails.borrow().unwritten()
     }
 
-    fn noting<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn noting<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         if let Err(error @ (Error::Unavailable(_) | Error::Corrupt(_))) = &result {
             self.fault.borrow_mut().get_or_insert_with(|| error.clone());
         }
@@ -147,6 +129,8 @@ impl Session {
     }
 
     pub(crate) fn create_data_key(&self, (tenant, key_use, object): Owner) -> Result<Arc<DataKey>, Error> {
+        // Not while the tenant's key is rotated: what is wrapped by the one before would be lost with it.
+        self.link.lock(Lock::WrapKey(tenant));
         let name = KeyName { tenant, key_use, object, version: 1 };
         let (key, wrapped) = self.current_tenant_key(tenant)?.create_data_key(name)?;
         self.insert_data_key(name, &wrapped)?;
@@ -233,8 +217,19 @@ impl Tx<'_> {
 impl OperatorTx<'_> {
     /// The same transaction inside a tenant: what a tenant is made with, its secrets and records, is made with it or not at
     /// all.
-    pub const fn inside(&mut self, tenant: TenantId) -> Tx<'_> {
+    pub fn inside(&mut self, tenant: TenantId) -> Tx<'_> {
+        self.on(tenant);
         Tx { session: self.session, tenant }
+    }
+
+    /// What follows is about this tenant.
+    pub(crate) fn on(&self, tenant: TenantId) {
+        self.session.link.enter(Scope::operator_on(tenant));
+    }
+
+    /// What follows is about the list of tenants.
+    pub(crate) fn on_all(&self) {
+        self.session.link.enter(Scope::OPERATOR);
     }
 }
 

@@ -6,20 +6,23 @@
 use crate::Error;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
-/// A constant SQL text.
+/// A constant SQL text, as each database reads it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sql(pub(crate) &'static str);
+pub(crate) struct Sql {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
 
 /// Makes an [`Sql`] at compile time. SQLite takes `$1` for a name, not for a number, so its text has `?1` instead; `$` is
-/// used for nothing else.
+/// used for nothing else. A lock that PostgreSQL needs stands in braces, `{for update}`: SQLite, which has one writer, does
+/// not see it.
 macro_rules! sql {
     ($text:literal) => {{
         const TEXT: &str = $text;
-        const BYTES: [u8; TEXT.len()] = $crate::sql::with_question_marks(TEXT);
-        const SQL: $crate::sql::Sql = $crate::sql::Sql(match std::str::from_utf8(&BYTES) {
-            Ok(text) => text,
-            Err(_) => "",
-        });
+        const SQLITE: [u8; TEXT.len()] = $crate::sql::for_sqlite(TEXT);
+        const POSTGRES: [u8; TEXT.len()] = $crate::sql::for_postgres(TEXT);
+        const SQL: $crate::sql::Sql =
+            $crate::sql::Sql { sqlite: $crate::sql::text(&SQLITE), postgres: $crate::sql::text(&POSTGRES) };
         SQL
     }};
 }
@@ -31,15 +34,40 @@ macro_rules! values {
 }
 pub(crate) use values;
 
-pub(crate) const fn with_question_marks<const N: usize>(text: &str) -> [u8; N] {
+pub(crate) const fn for_sqlite<const N: usize>(text: &str) -> [u8; N] {
+    let text = text.as_bytes();
+    let mut bytes = [b' '; N];
+    let mut index = 0;
+    let mut is_lock = false;
+    while index < N {
+        is_lock |= text[index] == b'{';
+        if !is_lock {
+            bytes[index] = if text[index] == b'$' { b'?' } else { text[index] };
+        }
+        is_lock &= text[index] != b'}';
+        index += 1;
+    }
+    bytes
+}
+
+pub(crate) const fn for_postgres<const N: usize>(text: &str) -> [u8; N] {
     let text = text.as_bytes();
     let mut bytes = [b' '; N];
     let mut index = 0;
     while index < N {
-        bytes[index] = if text[index] == b'$' { b'?' } else { text[index] };
+        if text[index] != b'{' && text[index] != b'}' {
+            bytes[index] = text[index];
+        }
         index += 1;
     }
     bytes
+}
+
+pub(crate) const fn text(bytes: &'static [u8]) -> &'static str {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
 }
 
 /// A parameter.
@@ -139,19 +167,22 @@ as_bytes!(
 );
 
 /// A row of an answer.
-pub(crate) struct Row<'r>(pub(crate) &'r rusqlite::Row<'r>);
+pub(crate) enum Row<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(&'r tokio_postgres::Row),
+}
 
 impl Row<'_> {
     pub(crate) fn bytes(&self, index: usize) -> Result<&[u8], Error> {
-        match self.0.get_ref(index)? {
-            ValueRef::Blob(bytes) => Ok(bytes),
+        match self.value(index)? {
+            Value::Bytes(bytes) => Ok(bytes),
             _ => Err(Error::Malformed),
         }
     }
 
     pub(crate) fn text(&self, index: usize) -> Result<&str, Error> {
-        match self.0.get_ref(index)? {
-            ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_err(|_| Error::Malformed),
+        match self.value(index)? {
+            Value::Text(text) => Ok(text),
             _ => Err(Error::Malformed),
         }
     }
@@ -165,8 +196,8 @@ impl Row<'_> {
     }
 
     pub(crate) fn number<T: TryFrom<i64>>(&self, index: usize) -> Result<T, Error> {
-        match self.0.get_ref(index)? {
-            ValueRef::Integer(number) => T::try_from(number).map_err(|_| Error::Malformed),
+        match self.value(index)? {
+            Value::Integer(number) => T::try_from(number).map_err(|_| Error::Malformed),
             _ => Err(Error::Malformed),
         }
     }
@@ -177,9 +208,22 @@ impl Row<'_> {
         index: usize,
         read: impl FnOnce(&Self) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        match self.0.get_ref(index)? {
-            ValueRef::Null => Ok(None),
+        match self.value(index)? {
+            Value::Null => Ok(None),
             _ => read(self).map(Some),
+        }
+    }
+
+    fn value(&self, index: usize) -> Result<Value<'_>, Error> {
+        match self {
+            Self::Sqlite(row) => match row.get_ref(index)? {
+                ValueRef::Null => Ok(Value::Null),
+                ValueRef::Integer(number) => Ok(Value::Integer(number)),
+                ValueRef::Blob(bytes) => Ok(Value::Bytes(bytes)),
+                ValueRef::Text(bytes) => std::str::from_utf8(bytes).map(Value::Text).map_err(|_| Error::Malformed),
+                ValueRef::Real(_) => Err(Error::Malformed),
+            },
+            Self::Postgres(row) => row.try_get(index).map_err(|_| Error::Malformed),
         }
     }
 }
@@ -188,6 +232,18 @@ impl Row<'_> {
 mod tests {
     #[test]
     fn parameters_are_numbered_for_sqlite() {
-        assert_eq!(sql!("select a from b where c = $2 and d = $1").0, "select a from b where c = ?2 and d = ?1");
+        let text = sql!("select a from b where c = $2 and d = $1");
+        assert_eq!(text.sqlite, "select a from b where c = ?2 and d = ?1");
+        assert_eq!(text.postgres, "select a from b where c = $2 and d = $1");
+    }
+
+    #[test]
+    fn locks_are_for_postgres_only() {
+        let text = sql!("select a from b limit $1 {for update}");
+        assert_eq!(text.sqlite.trim_end(), "select a from b limit ?1");
+        assert_eq!(text.postgres, "select a from b limit $1  for update ");
+        let text = sql!("update b set a = 1 where a = (select a from b limit 1 {for update skip locked}) returning a");
+        assert!(!text.sqlite.contains("lock") && text.sqlite.ends_with(") returning a"));
+        assert!(text.postgres.contains("limit 1  for update skip locked ) returning a"));
     }
 }

@@ -8,39 +8,35 @@
 //!   that, the batch is undone with it.
 //! - When the storage itself fails, in a job or at the commit, the whole batch is undone and every job of it gets
 //!   [`Error::Unavailable`]. Nothing of it was acknowledged, so nothing acknowledged is lost.
-//! - After a full disk the connection is opened anew, and a small write is tried every second until one is committed.
-//! - After a failed write or fsync, or a damaged page, nothing more is ever written by this process: what the kernel holds
-//!   then is not known to be what the disk holds. Restarting replays the log as it is on the disk.
+//! - After a full disk a small write is tried every second until one is committed.
+//! - SQLite: after a failed write or fsync, or a damaged page, nothing more is ever written by this process: what the kernel
+//!   holds then is not known to be what the disk holds. Restarting replays the log as it is on the disk.
+//! - PostgreSQL: when the connection is lost, whether the batch was committed is not known; a repeat with the same
+//!   idempotency key finds out. The writer connects again by itself.
 
-use crate::database::Health;
-use crate::keys::Keys;
+use crate::database::{Asked, Health};
+use crate::keys::{Change, Keys};
+use crate::link::Link;
 use crate::queue::{Queue, Taken};
+use crate::scope::Scope;
 use crate::session::Session;
-use crate::sql::{Sql, sql, values};
-use crate::sqlite::Home;
-use crate::{Error, sqlite};
-use rusqlite::Connection;
+use crate::sql::{sql, values};
+use crate::{Error, postgres, sqlite};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
-
-/// Pages in the write-ahead log after which they are moved into the database: 16 MiB.
-const CHECKPOINT_PAGES: u32 = 4_096;
-/// Pages after which the writer waits for readers so that the log can start anew: 256 MiB.
-const RESTART_PAGES: u32 = 65_536;
-/// How often a full disk is tried again.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
+use wire::TenantId;
 
 /// Something that waits for the writer.
 pub(crate) trait Job: Send {
-    /// Whether it may fail after it has written something, so that a savepoint must undo it.
-    fn needs_savepoint(&self) -> bool {
-        true
-    }
+    /// Whose rows it reaches, and whether it only appends. Else it may fail after it has written something, so that a
+    /// savepoint must undo it.
+    fn asked(&self) -> Asked;
     /// Does its work, and says whether it is to be kept.
     fn run(&mut self, session: &Session) -> bool;
+    /// It was undone, whatever it said.
+    fn fail(&mut self, error: Error);
     /// Tells whoever waits: `Ok` when the commit that covers the job, or its undoing, is done.
     fn finish(self: Box<Self>, committed: Result<(), Error>);
 }
@@ -55,10 +51,26 @@ pub(crate) struct Shared {
     pub(crate) failed_batches: AtomicU64,
     pub(crate) largest_batch: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    pub(crate) reconnects: AtomicU64,
     pub(crate) health: AtomicU8,
 }
 
 impl Shared {
+    pub(crate) fn new(waiting_max: usize, keys: Keys) -> Self {
+        Self {
+            queue: Queue::new(waiting_max),
+            keys: Arc::new(keys),
+            batches: 0.into(),
+            jobs: 0.into(),
+            undone: 0.into(),
+            failed_batches: 0.into(),
+            largest_batch: 0.into(),
+            checkpoints: 0.into(),
+            reconnects: 0.into(),
+            health: 0.into(),
+        }
+    }
+
     pub(crate) fn set_health(&self, health: Health) {
         self.health.store(health as u8, Ordering::Release);
     }
@@ -68,13 +80,17 @@ impl Shared {
     }
 }
 
+/// What is done for a database of each kind between batches.
+pub(crate) enum Keeper {
+    Sqlite(sqlite::Keeper),
+    Postgres(postgres::Keeper),
+}
+
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     session: Session,
-    file: PathBuf,
-    max_bytes: Option<u64>,
+    keeper: Keeper,
     batch_max: usize,
-    wal_pages: Arc<AtomicU32>,
 }
 
 /// Why a batch was undone.
@@ -85,41 +101,44 @@ enum Fault {
     Job,
 }
 
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Storage(error)
+    }
+}
+
 impl Writer {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        connection: Connection,
-        file: PathBuf,
-        max_bytes: Option<u64>,
-        batch_max: usize,
-    ) -> Result<Self, Error> {
-        let session = Session::new(connection, Arc::clone(&shared.keys));
-        let mut writer = Self { shared, session, file, max_bytes, batch_max, wal_pages: Arc::default() };
-        writer.watch_log()?;
-        Ok(writer)
+    pub(crate) fn new(shared: Arc<Shared>, session: Session, keeper: Keeper, batch_max: usize) -> Self {
+        Self { shared, session, keeper, batch_max }
     }
 
-    /// Works until the queue is closed and empty. The directory stays ours until then.
-    pub(crate) fn run(mut self, _home: &Home) {
+    /// Works until the queue is closed and empty.
+    pub(crate) fn run(mut self) {
         let mut batch = Vec::new();
         loop {
-            let patience = (self.shared.health() == Health::Full).then_some(PROBE_EVERY);
-            match self.shared.queue.take(&mut batch, self.batch_max, patience) {
-                Taken::Some => self.commit(&mut batch),
-                Taken::Nothing => self.probe(),
-                Taken::Closed => break,
+            let patience = self.keeper.patience(self.shared.health());
+            let taken = self.shared.queue.take(&mut batch, self.batch_max, patience);
+            if taken == Taken::Closed {
+                break;
             }
-            self.checkpoint();
+            self.keeper.before(&self.session, &self.shared);
+            match taken {
+                Taken::Some => self.commit(&mut batch),
+                _ if self.shared.health() == Health::Full => self.probe(),
+                _ => self.keeper.ask(&self.session, &self.shared),
+            }
+            self.keeper.after(&mut self.session, &self.shared);
         }
-        if self.shared.health() != Health::Failed {
-            // The next start then finds an empty log. If it fails, that start does the work.
-            let _ = self.session.connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));
+        if let Keeper::Sqlite(keeper) = &self.keeper
+            && self.shared.health() != Health::Failed
+        {
+            keeper.close(&self.session.link);
         }
     }
 
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let jobs = batch.len() as u64;
-        let outcome = if self.shared.health() == Health::Failed {
+        let outcome = if matches!(self.shared.health(), Health::Failed | Health::Lost) {
             Err(Fault::Storage(Error::Unavailable(None)))
         } else {
             self.transact(batch)
@@ -134,6 +153,8 @@ impl Writer {
                 Ok(())
             }
             Err(fault) => {
+                // It may have been committed all the same; what was to be forgotten is forgotten in either case.
+                self.shared.keys.apply(changes.into_iter().filter(Change::is_safe_if_undone));
                 self.shared.failed_batches.fetch_add(1, Ordering::Relaxed);
                 Err(self.recover(fault))
             }
@@ -149,20 +170,26 @@ impl Writer {
 
     fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         self.session.fault.take();
-        self.statement(sql!("begin immediate"))?;
+        self.session.link.begin()?;
         // One job alone needs no savepoint: undoing it is undoing the transaction.
         let is_alone = batch.len() == 1;
-        for job in batch {
-            if job.needs_savepoint() {
-                self.write_tails()?;
+        match &self.session.link {
+            Link::Sqlite(_) => {
+                for job in batch {
+                    let only_appends = job.asked().append.is_some();
+                    if !only_appends {
+                        self.session.write_tails()?;
+                    }
+                    self.run_job(job.as_mut(), !only_appends && !is_alone, is_alone)?;
+                }
             }
-            self.run_job(job.as_mut(), is_alone)?;
+            Link::Postgres(_) => self.run_by_tenant(batch, is_alone)?,
         }
-        self.write_tails()?;
-        if self.session.connection.is_autocommit() {
+        self.session.write_tails()?;
+        if !self.session.link.is_in_transaction() {
             return Ok(());
         }
-        self.statement(sql!("commit"))?;
+        self.session.link.commit()?;
         if self.shared.health() == Health::Full {
             tracing::info!("the storage takes writes again");
             self.shared.set_health(Health::Ready);
@@ -170,43 +197,73 @@ impl Writer {
         Ok(())
     }
 
-    fn run_job(&self, job: &mut dyn Job, is_alone: bool) -> Result<(), Fault> {
-        let guarded = !is_alone && job.needs_savepoint();
-        if guarded {
-            self.statement(sql!("savepoint job"))?;
+    /// Each tenant's part of the batch together, in the order in which it came, so that the database is told once whose rows
+    /// may be reached; and in it each run of appended entries together, so that what they look at is read once.
+    fn run_by_tenant(&self, batch: &mut [Box<dyn Job>], is_alone: bool) -> Result<(), Fault> {
+        let asked: Vec<Asked> = batch.iter().map(|job| job.asked()).collect();
+        let mut order: Vec<usize> = (0..batch.len()).collect();
+        order.sort_by_key(|index| asked.get(*index).map(|asked| asked.scope));
+        let mut scope = None;
+        let mut loaded = 0;
+        for (place, index) in order.iter().enumerate() {
+            let (Some(job), Some(now)) = (batch.get_mut(*index), asked.get(*index)) else { continue };
+            if now.append.is_none() || scope != Some(now.scope) || self.session.tails.borrow().is_heavy() {
+                self.session.write_tails()?;
+                loaded = place;
+            }
+            scope = Some(now.scope);
+            self.session.link.enter(now.scope);
+            if now.append.is_some() && place >= loaded {
+                let rest = order.iter().skip(place).filter_map(|index| asked.get(*index));
+                loaded = place + self.load_run(now.scope, rest)?;
+            }
+            self.run_job(job.as_mut(), now.append.is_none() && !is_alone, is_alone)?;
         }
-        let rows = self.session.connection.total_changes();
+        Ok(())
+    }
+
+    /// Reads what the entries look at that are appended next, one after the other; returns how many that are.
+    fn load_run<'a>(&self, scope: Scope, rest: impl Iterator<Item = &'a Asked>) -> Result<usize, Fault> {
+        let run: Vec<_> = rest.map_while(|asked| asked.append.filter(|_| asked.scope == scope)).collect();
+        if let (Some(tenant), true) = (scope.tenant(), run.len() > 1) {
+            self.session.load_tails(tenant, run.iter().copied())?;
+        }
+        Ok(run.len())
+    }
+
+    fn run_job(&self, job: &mut dyn Job, guarded: bool, is_alone: bool) -> Result<(), Fault> {
+        let link = &self.session.link;
+        if guarded {
+            link.savepoint()?;
+        }
+        let written = self.session.written();
         let changes = self.session.changes.borrow().len();
         // The job's own state is not used after a panic but to tell its owner.
-        let kept = catch_unwind(AssertUnwindSafe(|| job.run(&self.session))).unwrap_or(false);
+        let mut kept = catch_unwind(AssertUnwindSafe(|| job.run(&self.session))).unwrap_or(false);
         if let Some(fault) = self.session.fault.take() {
             return Err(Fault::Storage(fault));
         }
+        if let Some(error) = link.aborted() {
+            // Whatever the job made of the failure: none of its statements holds.
+            if kept {
+                job.fail(error);
+            }
+            kept = false;
+        }
         if kept {
-            return if guarded { self.statement(sql!("release job")) } else { Ok(()) };
+            return if guarded { Ok(link.release()?) } else { Ok(()) };
         }
         self.shared.undone.fetch_add(1, Ordering::Relaxed);
         self.session.changes.borrow_mut().truncate(changes);
         if guarded {
-            self.statement(sql!("rollback to job"))?;
-            self.statement(sql!("release job"))
+            Ok(link.undo_to_savepoint()?)
         } else if is_alone {
-            self.statement(sql!("rollback"))
-        } else if self.session.connection.total_changes() == rows {
+            self.session.tails.take();
+            Ok(link.rollback()?)
+        } else if self.session.written() == written && link.aborted().is_none() {
             Ok(())
         } else {
             Err(Fault::Job)
-        }
-    }
-
-    fn write_tails(&self) -> Result<(), Fault> {
-        self.session.write_tails().map_err(Fault::Storage)
-    }
-
-    fn statement(&self, sql: Sql) -> Result<(), Fault> {
-        match self.session.execute(sql, values![]) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Fault::Storage(error)),
         }
     }
 
@@ -214,44 +271,18 @@ impl Writer {
     fn recover(&mut self, fault: Fault) -> Error {
         self.session.fault.take();
         self.session.tails.take();
-        if self.shared.health() == Health::Failed {
+        if matches!(self.shared.health(), Health::Failed | Health::Lost) {
             return Error::Unavailable(None);
         }
-        if !self.session.connection.is_autocommit() {
-            // If the rollback fails too, dropping the connection undoes it.
-            let _ = self.session.connection.execute_batch("rollback");
-        }
-        let Fault::Storage(error) = fault else {
-            tracing::error!("a job failed after it had written; its batch was undone");
-            return Error::Unavailable(None);
-        };
-        let cause = match &error {
-            Error::Unavailable(Some(cause)) | Error::Statement(cause) | Error::Corrupt(cause) => Some(cause.clone()),
-            _ => None,
-        };
-        if cause.as_ref().is_some_and(|cause| cause.is(rusqlite::ErrorCode::DiskFull)) {
-            tracing::error!("the storage is full; writes are refused until there is room");
-            self.shared.set_health(Health::Full);
-            self.reopen();
-        } else if !cause.as_ref().is_some_and(passes) {
-            tracing::error!(%error, cause = cause.as_ref().map(tracing::field::display), "the storage failed; nothing more is written until a restart");
-            self.shared.set_health(Health::Failed);
-        }
-        match error {
-            corrupt @ Error::Corrupt(_) => corrupt,
-            _ => Error::Unavailable(cause),
-        }
-    }
-
-    fn reopen(&mut self) {
-        match sqlite::open_writer(&self.file, self.max_bytes) {
-            Ok(connection) => {
-                self.session.connection = connection;
-                if self.watch_log().is_err() {
-                    tracing::error!("the size of the write-ahead log cannot be watched");
+        match fault {
+            Fault::Storage(error) => self.keeper.recover(&mut self.session, &self.shared, error),
+            Fault::Job => {
+                tracing::error!("a job failed after it had written; its batch was undone");
+                match self.session.link.rollback() {
+                    Ok(()) => Error::Unavailable(None),
+                    Err(error) => self.keeper.recover(&mut self.session, &self.shared, error),
                 }
             }
-            Err(error) => tracing::error!(%error, "the database cannot be opened again yet"),
         }
     }
 
@@ -259,46 +290,53 @@ impl Writer {
     fn probe(&mut self) {
         struct Probe;
         impl Job for Probe {
+            fn asked(&self) -> Asked {
+                Asked::anything(Scope::of(TenantId::from_bytes([0; 16])))
+            }
             fn run(&mut self, session: &Session) -> bool {
                 let text = sql!(
                     "insert into probes (tenant, count) values ($1, 1) on conflict (tenant) do update set count = probes.count + 1"
                 );
                 session.execute(text, values![[0u8; 16]]).is_ok()
             }
+            fn fail(&mut self, _: Error) {}
             fn finish(self: Box<Self>, _: Result<(), Error>) {}
         }
         self.commit(&mut vec![Box::new(Probe)]);
     }
-
-    fn watch_log(&mut self) -> Result<(), Error> {
-        let pages = Arc::clone(&self.wal_pages);
-        Ok(self.session.connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, len| {
-            pages.store(u32::try_from(len).unwrap_or(0), Ordering::Relaxed);
-            Ok(())
-        }))?)
-    }
-
-    /// Moves the log's pages into the database when there are many, after the answers are out.
-    fn checkpoint(&mut self) {
-        let pages = self.wal_pages.load(Ordering::Relaxed);
-        if pages < CHECKPOINT_PAGES || self.shared.health() == Health::Failed {
-            return;
-        }
-        let text =
-            if pages < RESTART_PAGES { "pragma wal_checkpoint(passive)" } else { "pragma wal_checkpoint(restart)" };
-        match self.session.connection.query_row(text, [], |row| row.get::<_, i64>(1)) {
-            Ok(_) => {
-                self.wal_pages.store(0, Ordering::Relaxed);
-                self.shared.checkpoints.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(error) => {
-                self.recover(Fault::Storage(error.into()));
-            }
-        }
-    }
 }
 
-/// Failures after which the same connection may go on: somebody's tool held a lock for too long.
-fn passes(cause: &crate::Cause) -> bool {
-    cause.is(rusqlite::ErrorCode::DatabaseBusy) || cause.is(rusqlite::ErrorCode::DatabaseLocked)
+impl Keeper {
+    fn patience(&self, health: Health) -> Option<Duration> {
+        match self {
+            Self::Sqlite(keeper) => keeper.patience(health),
+            Self::Postgres(keeper) => keeper.patience(health),
+        }
+    }
+
+    fn before(&mut self, session: &Session, shared: &Shared) {
+        if let (Self::Postgres(keeper), Link::Postgres(connection)) = (self, &session.link) {
+            keeper.tend(connection, shared);
+        }
+    }
+
+    fn ask(&mut self, session: &Session, shared: &Shared) {
+        if let (Self::Postgres(keeper), Link::Postgres(connection)) = (self, &session.link) {
+            keeper.ask(connection, shared);
+        }
+    }
+
+    fn after(&mut self, session: &mut Session, shared: &Shared) {
+        if let Self::Sqlite(keeper) = self {
+            keeper.checkpoint(&mut session.link, shared);
+        }
+    }
+
+    fn recover(&mut self, session: &mut Session, shared: &Shared, error: Error) -> Error {
+        match (self, &mut session.link) {
+            (Self::Sqlite(keeper), link) => keeper.recover(link, shared, error),
+            (Self::Postgres(keeper), Link::Postgres(connection)) => keeper.recover(connection, shared, error),
+            (Self::Postgres(_), Link::Sqlite(_)) => error,
+        }
+    }
 }

@@ -12,15 +12,23 @@ use trust::{DevicePublicKey, DeviceState};
 use wire::DeviceId;
 use wire::request::SignedEntry;
 
+on_both! {
+    an_offer_waits_is_answered_once_and_goes_when_the_device_has_come;
+    a22_offers_expire_and_are_few;
+    who_shares_a_conversation_learns_whose_chain_has_grown;
+    a_device_that_joins_from_outside_finds_the_door_and_where_its_log_begins;
+    what_waits_for_a_revoked_device_is_withdrawn;
+    a_linked_device_has_not_been_seen_before_its_first_login;
+}
+
 const LOOKUP: [u8; 32] = [7; 32];
 
 async fn offer(store: &Store, lookup: u8, now: u64) -> Offered {
     store.write(move |tx| tx.offer_link(MEI, &[lookup; 32], b"sealed offer", now)).await.unwrap()
 }
 
-#[tokio::test]
-async fn an_offer_waits_is_answered_once_and_goes_when_the_device_has_come() {
-    let world = world().await;
+async fn an_offer_waits_is_answered_once_and_goes_when_the_device_has_come(on: On) {
+    let world = on.world().await;
     world.store.write(add_people).await.unwrap();
     assert_eq!(offer(&world.store, 7, NOW).await, Offered::Kept);
     let found = world.store.read(|tx| tx.link_offer(MEI, &LOOKUP, NOW)).await.unwrap().unwrap();
@@ -38,9 +46,8 @@ async fn an_offer_waits_is_answered_once_and_goes_when_the_device_has_come() {
     assert!(world.store.read(|tx| tx.link_offer(MEI, &LOOKUP, NOW)).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a22_offers_expire_and_are_few() {
-    let world = world().await;
+async fn a22_offers_expire_and_are_few(on: On) {
+    let world = on.world().await;
     world.store.write(add_people).await.unwrap();
     for lookup in 0..OFFERS_PER_USER as u8 {
         assert_eq!(offer(&world.store, lookup, NOW).await, Offered::Kept);
@@ -56,13 +63,13 @@ async fn a22_offers_expire_and_are_few() {
 
 #[tokio::test]
 async fn c11_offer_and_answer_are_sealed_in_their_own_rows() {
-    let world = lasting_world().await;
+    let world = On::Sqlite.lasting_world().await;
     world.store.write(add_people).await.unwrap();
     offer(&world.store, 7, NOW).await;
     world.store.write(|tx| tx.answer_link(MEI, &LOOKUP, MEI_LAPTOP, b"plain answer", NOW)).await.unwrap();
     world.database.close();
     let mut read = 0;
-    for file in std::fs::read_dir(world.directory.path()).unwrap() {
+    for file in std::fs::read_dir(&world.place.directory).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         read += bytes.len();
         for plain in [b"sealed offer".as_slice(), b"plain answer"] {
@@ -72,9 +79,8 @@ async fn c11_offer_and_answer_are_sealed_in_their_own_rows() {
     assert!(read > 10_000, "{read}");
 }
 
-#[tokio::test]
-async fn who_shares_a_conversation_learns_whose_chain_has_grown() {
-    let world = world().await;
+async fn who_shares_a_conversation_learns_whose_chain_has_grown(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     let entry = |byte| SignedEntry { payload: vec![byte], signature: [1; 64], possession: None };
     for place in 0..3 {
@@ -111,9 +117,8 @@ fn commit(welcomed: bool) -> NewCommit {
     }
 }
 
-#[tokio::test]
-async fn a_device_that_joins_from_outside_finds_the_door_and_where_its_log_begins() {
-    let world = world().await;
+async fn a_device_that_joins_from_outside_finds_the_door_and_where_its_log_begins(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     let joinable = |user, device| world.store.read(move |tx| tx.joinable(user, device, 10));
     assert_eq!(joinable(MEI, MEI_LAPTOP).await.unwrap(), [TALK]);
@@ -129,9 +134,8 @@ async fn a_device_that_joins_from_outside_finds_the_door_and_where_its_log_begin
     assert!(world.other.read(|tx| tx.stay(TALK, TOM_PHONE)).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn what_waits_for_a_revoked_device_is_withdrawn() {
-    let world = world().await;
+async fn what_waits_for_a_revoked_device_is_withdrawn(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     let package =
         |byte: u8| NewKeyPackage { reference: vec![byte], package: vec![byte], not_after: NOW + 1_000_000_000 };
@@ -149,9 +153,8 @@ async fn what_waits_for_a_revoked_device_is_withdrawn() {
     assert_eq!(world.store.read(|tx| tx.key_packages_held(MEI_PHONE, NOW)).await.unwrap().one_time, 1);
 }
 
-#[tokio::test]
-async fn a_linked_device_has_not_been_seen_before_its_first_login() {
-    let world = world().await;
+async fn a_linked_device_has_not_been_seen_before_its_first_login(on: On) {
+    let world = on.world().await;
     world.store.write(add_people).await.unwrap();
     let device = DeviceId::from_bytes([29; 16]);
     let key = DevicePublicKey::from_bytes([4; 32]);

@@ -13,16 +13,25 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use store::{Append, Database, Error, Health, OpenError, Settings};
 
+on_both! {
+    sigkill_loses_nothing_that_was_acknowledged;
+    the_check_notices_an_acknowledgement_before_the_commit;
+    a8_a_killed_server_hands_no_package_out_twice;
+    a_job_that_fails_or_panics_is_undone_alone;
+    a_key_made_by_a_job_that_was_undone_is_not_remembered;
+    a_full_queue_refuses_at_once;
+}
+
 fn open(directory: &Path) -> Result<Database, OpenError> {
     Database::open(directory, root(directory), Settings::default())
 }
 
 /// Starts `child` as another process and kills it after it has written `acks` acknowledgements; returns their numbers.
-fn acknowledged_before_kill(directory: &Path, child: &str, acks: usize) -> Vec<u64> {
+fn acknowledged_before_kill(place: &Place, child: &str, acks: usize) -> Vec<u64> {
     let arguments = ["--exact", child, "--ignored", "--nocapture", "--test-threads=1"];
     let mut process = Command::new("/proc/self/exe");
     let mut process = process.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    writeln!(process.stdin.take().unwrap(), "{}", directory.display()).unwrap();
+    writeln!(process.stdin.take().unwrap(), "{}", place.to_line()).unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
     let read_ack = |line: String| line.strip_prefix("ack ").and_then(|number| number.parse().ok());
     let mut acknowledged: Vec<u64> = lines.by_ref().filter_map(read_ack).take(acks).collect();
@@ -37,17 +46,19 @@ fn lost(acknowledged: &[u64], there: &[u64]) -> Vec<u64> {
     acknowledged.iter().copied().filter(|seq| !there.contains(seq)).collect()
 }
 
-async fn prepared() -> tempfile::TempDir {
-    let world = lasting_world().await;
+async fn prepared(on: On) -> Place {
+    let world = on.lasting_world().await;
     world.store.write(add_talk).await.unwrap();
     world.database.close();
-    let World { directory, .. } = world;
-    directory
+    world.place
 }
 
-async fn seqs(directory: &Path) -> Vec<u64> {
-    let database = open(directory).unwrap();
-    let store = database.tenant(TENANT);
+async fn seqs(place: &Place) -> Vec<u64> {
+    let database = place.open().unwrap();
+    seqs_in(&database.tenant(TENANT)).await
+}
+
+async fn seqs_in(store: &store::Store) -> Vec<u64> {
     let mut seqs: Vec<u64> = Vec::new();
     loop {
         let after = seqs.last().copied().unwrap_or(0);
@@ -57,12 +68,6 @@ async fn seqs(directory: &Path) -> Vec<u64> {
         }
         seqs.extend(part.entries.iter().map(|entry| entry.seq));
     }
-}
-
-fn directory_from_stdin() -> std::path::PathBuf {
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).unwrap();
-    line.trim_end().into()
 }
 
 fn acknowledge(seq: u64) {
@@ -76,7 +81,7 @@ fn acknowledge(seq: u64) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of sigkill_loses_nothing_that_was_acknowledged, started by it"]
 async fn child_that_acknowledges_after_the_commit() {
-    let database = open(&directory_from_stdin()).unwrap();
+    let database = Place::from_stdin().open().unwrap();
     let mut senders = tokio::task::JoinSet::new();
     for sender in 0..8u64 {
         let store = database.tenant(TENANT);
@@ -97,7 +102,7 @@ async fn child_that_acknowledges_after_the_commit() {
 #[tokio::test]
 #[ignore = "a part of the_check_notices_an_acknowledgement_before_the_commit, started by it"]
 async fn child_that_acknowledges_too_early() {
-    let database = open(&directory_from_stdin()).unwrap();
+    let database = Place::from_stdin().open().unwrap();
     let store = database.tenant(TENANT);
     for id in 1..=20 {
         let entry = message(0, id, b"sealed");
@@ -113,34 +118,31 @@ async fn child_that_acknowledges_too_early() {
     }
 }
 
-#[tokio::test]
-async fn sigkill_loses_nothing_that_was_acknowledged() {
-    let directory = prepared().await;
+async fn sigkill_loses_nothing_that_was_acknowledged(on: On) {
+    let place = prepared(on).await;
     let mut all = Vec::new();
     for round in 1..=3 {
-        let acknowledged = acknowledged_before_kill(directory.path(), "child_that_acknowledges_after_the_commit", 300);
+        let acknowledged = acknowledged_before_kill(&place, "child_that_acknowledges_after_the_commit", 300);
         assert!(acknowledged.len() >= 300);
         // Ids begin anew in each process: later rounds repeat, so give each its own conversation of acknowledgements.
         all.extend(acknowledged);
-        let there = seqs(directory.path()).await;
+        let there = seqs(&place).await;
         assert_eq!(lost(&all, &there), [], "round {round}");
         assert!(there.iter().zip(1..).all(|(seq, dense)| *seq == dense), "the log has a gap");
-        forget_messages(directory.path());
+        forget_messages(&place);
     }
 }
 
 /// Gives the ids of the messages away, so that the next process can use them again.
-fn forget_messages(directory: &Path) {
-    let connection = rusqlite::Connection::open(directory.join("mifeng.db")).unwrap();
-    connection.execute("update log_entries set sender = randomblob(16)", []).unwrap();
+fn forget_messages(place: &Place) {
+    place.change("delete from recent_sends");
 }
 
-#[tokio::test]
-async fn the_check_notices_an_acknowledgement_before_the_commit() {
-    let directory = prepared().await;
-    let acknowledged = acknowledged_before_kill(directory.path(), "child_that_acknowledges_too_early", 20);
+async fn the_check_notices_an_acknowledgement_before_the_commit(on: On) {
+    let place = prepared(on).await;
+    let acknowledged = acknowledged_before_kill(&place, "child_that_acknowledges_too_early", 20);
     assert_eq!(acknowledged.len(), 20);
-    assert_eq!(lost(&acknowledged, &seqs(directory.path()).await), [20]);
+    assert_eq!(lost(&acknowledged, &seqs(&place).await), [20]);
 }
 
 /// What a process wrote while the kernel failed some of its calls.
@@ -174,7 +176,7 @@ fn run_with_fault(directory: &Path, fault: &str) -> Report {
 #[tokio::test]
 #[ignore = "a part of the tests that inject faults, started by them"]
 async fn child_on_failing_storage() {
-    let database = open(&directory_from_stdin()).unwrap();
+    let database = Place::from_stdin().open().unwrap();
     let store = database.tenant(TENANT);
     let (mut refusals, mut successes_after) = (0, 0);
     for id in 1..2_000 {
@@ -200,39 +202,39 @@ async fn child_on_failing_storage() {
 
 #[tokio::test]
 async fn after_a_failed_fsync_nothing_more_is_written_and_nothing_is_lost() {
-    let directory = prepared().await;
-    let report = run_with_fault(directory.path(), "fsync,fdatasync:error=EIO:when=40");
+    let place = prepared(On::Sqlite).await;
+    let report = run_with_fault(place.directory.as_path(), "fsync,fdatasync:error=EIO:when=40");
     assert!(report.acknowledged.len() > 5 && report.refused.len() == 10, "{report:?}");
     assert!(report.refused.iter().all(|health| health == "Failed"), "one failure is enough: {report:?}");
-    assert_eq!(lost(&report.acknowledged, &seqs(directory.path()).await), []);
+    assert_eq!(lost(&report.acknowledged, &seqs(&place).await), []);
 }
 
 #[tokio::test]
 async fn a_full_disk_refuses_and_goes_on_when_there_is_room_again() {
-    let directory = prepared().await;
-    let report = run_with_fault(directory.path(), "pwrite64:error=ENOSPC:when=300..306");
+    let place = prepared(On::Sqlite).await;
+    let report = run_with_fault(place.directory.as_path(), "pwrite64:error=ENOSPC:when=300..306");
     assert!(report.acknowledged.len() > 30 && !report.refused.is_empty(), "{report:?}");
     assert!(report.refused.iter().all(|health| health == "Full"), "{report:?}");
-    assert_eq!(lost(&report.acknowledged, &seqs(directory.path()).await), []);
+    assert_eq!(lost(&report.acknowledged, &seqs(&place).await), []);
 }
 
 #[tokio::test]
 async fn a_directory_belongs_to_one_process() {
-    let world = lasting_world().await;
-    let error = open(world.directory.path()).unwrap_err();
+    let world = On::Sqlite.lasting_world().await;
+    let error = open(&world.place.directory).unwrap_err();
     assert!(matches!(&error, OpenError::InUse { .. }), "{error:?}");
     assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
     world.database.close();
-    let World { directory, database, store, other } = world;
+    let World { place, database, store, other } = world;
     drop((database, store, other));
-    assert!(open(directory.path()).is_ok());
+    assert!(place.open().is_ok());
 }
 
 #[tokio::test]
 async fn a_full_database_says_so_loses_nothing_and_recovers() {
-    let directory = prepared().await;
+    let place = prepared(On::Sqlite).await;
     let settings = Settings { max_bytes: Some(700 << 10), ..Settings::default() };
-    let database = Database::open(directory.path(), root(directory.path()), settings).unwrap();
+    let database = Database::open(place.directory.as_path(), root(place.directory.as_path()), settings).unwrap();
     let store = database.tenant(TENANT);
     let mut acknowledged = Vec::new();
     let refused = loop {
@@ -259,13 +261,13 @@ async fn a_full_database_says_so_loses_nothing_and_recovers() {
     assert!(database.counters().failed_batches >= 1);
     database.close();
     drop((database, store));
-    assert_eq!(seqs(directory.path()).await, acknowledged);
+    assert_eq!(seqs(&place).await, acknowledged);
 }
 
 #[tokio::test]
 async fn a_damaged_page_refuses_to_open_and_says_what_to_do() {
-    let directory = prepared().await;
-    let file = directory.path().join("mifeng.db");
+    let place = prepared(On::Sqlite).await;
+    let file = place.directory.as_path().join("mifeng.db");
     let whole = std::fs::read(&file).unwrap();
     for (what, at) in
         [("header", 20), ("schema", 102), ("a page of a table", 4096 * 3 + 2), ("another page", 4096 * 12 + 3)]
@@ -273,45 +275,45 @@ async fn a_damaged_page_refuses_to_open_and_says_what_to_do() {
         let mut damaged = whole.clone();
         damaged[at..at + 60].fill(0xa5);
         std::fs::write(&file, &damaged).unwrap();
-        let Err(error) = open(directory.path()) else { panic!("{what} is damaged, and nobody noticed") };
+        let Err(error) = open(place.directory.as_path()) else { panic!("{what} is damaged, and nobody noticed") };
         assert!(matches!(&error, OpenError::Corrupt { .. } | OpenError::Foreign { .. }), "{what}: {error:?}");
         if let OpenError::Corrupt { .. } = &error {
             assert!(error.to_string().contains("restore it from a backup"), "{error}");
         }
     }
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    assert!(matches!(open(directory.path()), Err(OpenError::Corrupt { .. })));
+    assert!(matches!(open(place.directory.as_path()), Err(OpenError::Corrupt { .. })));
     std::fs::write(&file, b"something else altogether, long enough to be no header of a database at all, is it not?")
         .unwrap();
-    assert!(open(directory.path()).is_err());
+    assert!(open(place.directory.as_path()).is_err());
     std::fs::write(&file, &whole).unwrap();
-    assert!(open(directory.path()).is_ok());
+    assert!(open(place.directory.as_path()).is_ok());
 }
 
 #[tokio::test]
 async fn a_damaged_page_of_a_large_file_stops_the_writer_soon_after_the_start() {
-    let directory = prepared().await;
-    let database = open(directory.path()).unwrap();
+    let place = prepared(On::Sqlite).await;
+    let database = open(place.directory.as_path()).unwrap();
     let store = database.tenant(TENANT);
     for id in 1..=40 {
         store.write(move |tx| tx.append_entry(message(0, id, &vec![7; 1 << 20]))).await.unwrap();
     }
     database.close();
     drop((database, store));
-    Database::check(directory.path()).unwrap();
-    let database = open(directory.path()).unwrap();
+    Database::check(place.directory.as_path()).unwrap();
+    let database = open(place.directory.as_path()).unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(database.health(), Health::Ready);
     database.close();
     drop(database);
 
-    let file = directory.path().join("mifeng.db");
+    let file = place.directory.as_path().join("mifeng.db");
     let mut bytes = std::fs::read(&file).unwrap();
     let at = 4096 * 7_000;
     bytes[at..at + 60].fill(0xa5);
     std::fs::write(&file, bytes).unwrap();
-    assert!(matches!(Database::check(directory.path()), Err(OpenError::Corrupt { .. })));
-    let database = open(directory.path()).unwrap();
+    assert!(matches!(Database::check(place.directory.as_path()), Err(OpenError::Corrupt { .. })));
+    let database = open(place.directory.as_path()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     while database.health() != Health::Failed {
         assert!(Instant::now() < deadline, "nobody noticed");
@@ -325,7 +327,7 @@ async fn a_damaged_page_of_a_large_file_stops_the_writer_soon_after_the_start() 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of a8_a_killed_server_hands_no_package_out_twice, started by it"]
 async fn child_that_claims_key_packages() {
-    let database = open(&directory_from_stdin()).unwrap();
+    let database = Place::from_stdin().open().unwrap();
     let mut claims = tokio::task::JoinSet::new();
     for number in 0..64 {
         let claim = claim_one(database.tenant(TENANT), number);
@@ -345,10 +347,9 @@ async fn claim_one(store: store::Store, number: u8) -> Option<u64> {
     }
 }
 
-#[tokio::test]
-async fn a8_a_killed_server_hands_no_package_out_twice() {
-    let directory = prepared().await;
-    let database = open(directory.path()).unwrap();
+async fn a8_a_killed_server_hands_no_package_out_twice(on: On) {
+    let place = prepared(on).await;
+    let database = place.open().unwrap();
     let packages: Vec<_> = (0..150)
         .map(|number| store::NewKeyPackage {
             reference: vec![number; 32],
@@ -360,8 +361,8 @@ async fn a8_a_killed_server_hands_no_package_out_twice() {
     store.write(move |tx| tx.publish_key_packages(MEI_PHONE, &packages, NOW)).await.unwrap();
     database.close();
     drop((database, store));
-    let mut handed_out = acknowledged_before_kill(directory.path(), "child_that_claims_key_packages", 10);
-    let database = open(directory.path()).unwrap();
+    let mut handed_out = acknowledged_before_kill(&place, "child_that_claims_key_packages", 10);
+    let database = place.open().unwrap();
     for number in 64..150 {
         handed_out.extend(claim_one(database.tenant(TENANT), number).await);
     }
@@ -374,22 +375,22 @@ async fn a8_a_killed_server_hands_no_package_out_twice() {
 
 #[tokio::test]
 async fn foreign_files_newer_schemas_and_wrong_roots_are_refused() {
-    let directory = prepared().await;
-    let file = directory.path().join("mifeng.db");
-    let stranger = Database::open(directory.path(), keyring::RootKey::ephemeral().unwrap(), Settings::default());
+    let place = prepared(On::Sqlite).await;
+    let file = place.directory.as_path().join("mifeng.db");
+    let stranger =
+        Database::open(place.directory.as_path(), keyring::RootKey::ephemeral().unwrap(), Settings::default());
     assert!(matches!(stranger, Err(OpenError::WrongRootKey)));
     let change = |text: &str| rusqlite::Connection::open(&file).unwrap().execute_batch(text).unwrap();
     change("insert into schema_migrations values (3, x'00')");
-    assert!(matches!(open(directory.path()), Err(OpenError::NewerSchema { found: 3, known: 2 })));
+    assert!(matches!(open(place.directory.as_path()), Err(OpenError::NewerSchema { found: 3, known: 2 })));
     change("delete from schema_migrations where version = 3");
-    assert!(open(directory.path()).is_ok());
+    assert!(open(place.directory.as_path()).is_ok());
     change("pragma application_id = 1");
-    assert!(matches!(open(directory.path()), Err(OpenError::Foreign { .. })));
+    assert!(matches!(open(place.directory.as_path()), Err(OpenError::Foreign { .. })));
 }
 
-#[tokio::test]
-async fn a_job_that_fails_or_panics_is_undone_alone() {
-    let world = world().await;
+async fn a_job_that_fails_or_panics_is_undone_alone(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     let (held, hold) = mpsc::sync_channel::<()>(0);
     // Holds the writer until the others wait, so that they become one batch.
@@ -425,9 +426,8 @@ async fn a_job_that_fails_or_panics_is_undone_alone() {
     assert_eq!(ids, [(1, message_id(1)), (2, message_id(4))]);
 }
 
-#[tokio::test]
-async fn a_key_made_by_a_job_that_was_undone_is_not_remembered() {
-    let world = world().await;
+async fn a_key_made_by_a_job_that_was_undone_is_not_remembered(on: On) {
+    let world = on.world().await;
     let failed = world.store.write(|tx| {
         add_talk(tx)?;
         Err::<(), _>(Error::LogFull)
@@ -439,11 +439,10 @@ async fn a_key_made_by_a_job_that_was_undone_is_not_remembered() {
     assert_eq!(there.entries[0].payload, b"sealed");
 }
 
-#[tokio::test]
-async fn a_full_queue_refuses_at_once() {
-    let directory = tempfile::tempdir().unwrap();
+async fn a_full_queue_refuses_at_once(on: On) {
+    let place = on.place();
     let settings = Settings { writes_waiting_max: 2, ..Settings::default() };
-    let database = Database::open(directory.path(), keyring::RootKey::ephemeral().unwrap(), settings).unwrap();
+    let database = Database::open(place.location(), keyring::RootKey::ephemeral().unwrap(), settings).unwrap();
     let store = database.tenant(TENANT);
     let (release, hold) = mpsc::sync_channel::<()>(0);
     let (running, runs) = mpsc::sync_channel::<()>(0);

@@ -11,11 +11,28 @@ use trust::{DevicePublicKey, DeviceState};
 use wire::request::{KeyPackagesHeld, SignedEntry};
 use wire::{DeviceId, InviteId, TenantId, UserId};
 
+on_both! {
+    tenants_are_unique_by_name_and_deleted_whole;
+    secrets_return_and_are_replaced;
+    users_are_unique_by_handle_and_id;
+    invites_are_redeemed_as_often_as_they_say_and_not_after;
+    the_last_use_of_an_invite_is_not_shared;
+    devices_belong_to_a_user_and_are_seen_by_the_day;
+    chains_grow_at_their_end_only_and_return_as_they_were_signed;
+    audit_entries_are_numbered_in_each_tenant;
+    b1_parallel_guesses_never_share_an_attempt;
+    key_packages_are_handed_out_once_and_then_the_last_resort;
+    key_packages_of_revoked_devices_and_old_ones_stay;
+    a8_claims_of_a_pair_have_a_quota_for_the_day;
+    a8_parallel_claims_never_share_a_package;
+    a_tenant_reaches_nothing_of_another;
+    rotating_a_tenant_key_leaves_everything_readable;
+}
+
 const DAY_MS: u64 = 24 * 3_600_000;
 
-#[tokio::test]
-async fn tenants_are_unique_by_name_and_deleted_whole() {
-    let world = world().await;
+async fn tenants_are_unique_by_name_and_deleted_whole(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     let operator = world.database.operator();
     let again = store::NewTenant {
@@ -39,9 +56,8 @@ async fn tenants_are_unique_by_name_and_deleted_whole() {
     assert!(matches!(unkeyed, Err(Error::KeyGone)), "{unkeyed:?}");
 }
 
-#[tokio::test]
-async fn secrets_return_and_are_replaced() {
-    let world = world().await;
+async fn secrets_return_and_are_replaced(on: On) {
+    let world = on.world().await;
     world.store.write(|tx| tx.put_secret("opaque", b"first")).await.unwrap();
     world.store.write(|tx| tx.put_secret("opaque", b"second")).await.unwrap();
     assert_eq!(world.store.read(|tx| tx.secret("opaque")).await.unwrap().unwrap().as_slice(), b"second");
@@ -49,9 +65,8 @@ async fn secrets_return_and_are_replaced() {
     assert!(world.other.read(|tx| tx.secret("opaque")).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn users_are_unique_by_handle_and_id() {
-    let world = world().await;
+async fn users_are_unique_by_handle_and_id(on: On) {
+    let world = on.world().await;
     world.store.write(add_people).await.unwrap();
     let made = world.store.write(|tx| tx.create_user(new_user(UserId::from_bytes([13; 16]), "mei"), NOW)).await;
     assert_eq!(made.unwrap(), CreateUser::HandleTaken);
@@ -69,9 +84,8 @@ async fn users_are_unique_by_handle_and_id() {
     assert_eq!(world.other.write(|tx| tx.create_user(new_user(MEI, "mei"), NOW)).await.unwrap(), CreateUser::Created);
 }
 
-#[tokio::test]
-async fn invites_are_redeemed_as_often_as_they_say_and_not_after() {
-    let world = world().await;
+async fn invites_are_redeemed_as_often_as_they_say_and_not_after(on: On) {
+    let world = on.world().await;
     let terms = rules::invite::terms(NOW, DAY_MS, 2).unwrap();
     let new = NewInvite { invite: InviteId::from_bytes([5; 16]), code: "correct-code", terms, created_by: None };
     assert!(world.store.write(move |tx| tx.create_invite(new, NOW)).await.unwrap());
@@ -92,9 +106,8 @@ async fn invites_are_redeemed_as_often_as_they_say_and_not_after() {
     assert!(world.store.read(|tx| tx.invite_by_code("correct-code")).await.unwrap().is_none());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_last_use_of_an_invite_is_not_shared() {
-    let world = world().await;
+async fn the_last_use_of_an_invite_is_not_shared(on: On) {
+    let world = on.world().await;
     let terms = rules::invite::terms(NOW, DAY_MS, 1).unwrap();
     let new = NewInvite { invite: InviteId::from_bytes([5; 16]), code: "correct-code", terms, created_by: Some(MEI) };
     world.store.write(move |tx| tx.create_invite(new, NOW)).await.unwrap();
@@ -105,9 +118,8 @@ async fn the_last_use_of_an_invite_is_not_shared() {
     assert_eq!(redeemed.await.into_iter().filter(|redeemed| *redeemed).count(), 1);
 }
 
-#[tokio::test]
-async fn devices_belong_to_a_user_and_are_seen_by_the_day() {
-    let world = world().await;
+async fn devices_belong_to_a_user_and_are_seen_by_the_day(on: On) {
+    let world = on.world().await;
     world.store.write(add_people).await.unwrap();
     let key = DevicePublicKey::from_bytes([3; 32]);
     assert!(!world.store.write(move |tx| tx.add_device(MEI_PHONE, TOM, key, NOW)).await.unwrap());
@@ -130,9 +142,8 @@ async fn devices_belong_to_a_user_and_are_seen_by_the_day() {
     assert_eq!(world.store.read(|tx| tx.devices_of(MEI)).await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn chains_grow_at_their_end_only_and_return_as_they_were_signed() {
-    let world = world().await;
+async fn chains_grow_at_their_end_only_and_return_as_they_were_signed(on: On) {
+    let world = on.world().await;
     world.store.write(add_people).await.unwrap();
     let entry = |byte| SignedEntry { payload: vec![byte; 40], signature: [byte; 64], possession: Some([byte; 64]) };
     let append =
@@ -146,9 +157,8 @@ async fn chains_grow_at_their_end_only_and_return_as_they_were_signed() {
     assert_eq!(world.store.read(|tx| tx.chain_len(MEI)).await.unwrap(), 2);
 }
 
-#[tokio::test]
-async fn audit_entries_are_numbered_in_each_tenant() {
-    let world = world().await;
+async fn audit_entries_are_numbered_in_each_tenant(on: On) {
+    let world = on.world().await;
     let entry = |actor| NewAuditEntry {
         at: NOW,
         actor,
@@ -173,9 +183,8 @@ async fn audit_entries_are_numbered_in_each_tenant() {
     assert_eq!(rows[0].objects, [[7; 16], [8; 16]]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn b1_parallel_guesses_never_share_an_attempt() {
-    let world = world().await;
+async fn b1_parallel_guesses_never_share_an_attempt(on: On) {
+    let world = on.world().await;
     let verdicts = in_parallel(256, |_| {
         let store = world.store.clone();
         async move { store.write(|tx| tx.count_guess("mei", NOW)).await.unwrap() }
@@ -209,9 +218,8 @@ async fn publish(store: &Store, device: DeviceId, numbers: std::ops::Range<u8>) 
     store.write(move |tx| tx.publish_key_packages(device, &packages, NOW)).await.unwrap();
 }
 
-#[tokio::test]
-async fn key_packages_are_handed_out_once_and_then_the_last_resort() {
-    let world = world().await;
+async fn key_packages_are_handed_out_once_and_then_the_last_resort(on: On) {
+    let world = on.world().await;
     let store = &world.store;
     store.write(add_people).await.unwrap();
     publish(store, MEI_PHONE, 1..3).await;
@@ -242,9 +250,8 @@ async fn key_packages_are_handed_out_once_and_then_the_last_resort() {
     assert_eq!(bytes(store.write(move |tx| tx.claim_key_packages(one_device, NOW)).await.unwrap()), []);
 }
 
-#[tokio::test]
-async fn key_packages_of_revoked_devices_and_old_ones_stay() {
-    let world = world().await;
+async fn key_packages_of_revoked_devices_and_old_ones_stay(on: On) {
+    let world = on.world().await;
     let store = &world.store;
     store.write(add_people).await.unwrap();
     publish(store, MEI_PHONE, 1..2).await;
@@ -264,9 +271,8 @@ async fn key_packages_of_revoked_devices_and_old_ones_stay() {
     assert_eq!(store.read(|tx| tx.key_packages_held(MEI_LAPTOP, NOW)).await.unwrap().one_time, 1);
 }
 
-#[tokio::test]
-async fn a8_claims_of_a_pair_have_a_quota_for_the_day() {
-    let world = world().await;
+async fn a8_claims_of_a_pair_have_a_quota_for_the_day(on: On) {
+    let world = on.world().await;
     let store = &world.store;
     store.write(add_people).await.unwrap();
     let quota = rules::key_package::CLAIMS_PER_PAIR_PER_DAY as u8;
@@ -281,9 +287,8 @@ async fn a8_claims_of_a_pair_have_a_quota_for_the_day() {
     assert_eq!(bytes(ask(claim(quota + 1), NOW + DAY_MS).await), [], "so has another day");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a8_parallel_claims_never_share_a_package() {
-    let world = world().await;
+async fn a8_parallel_claims_never_share_a_package(on: On) {
+    let world = on.world().await;
     world.store.write(add_people).await.unwrap();
     publish(&world.store, MEI_PHONE, 1..65).await;
     let claims = in_parallel(64, |number| {
@@ -298,9 +303,8 @@ async fn a8_parallel_claims_never_share_a_package() {
     assert_eq!(handed_out, (1..65).collect::<Vec<u8>>());
 }
 
-#[tokio::test]
-async fn a_tenant_reaches_nothing_of_another() {
-    let world = world().await;
+async fn a_tenant_reaches_nothing_of_another(on: On) {
+    let world = on.world().await;
     let other = &world.other;
     world.store.write(add_talk).await.unwrap();
     publish(&world.store, MEI_PHONE, 1..2).await;
@@ -327,19 +331,15 @@ async fn a_tenant_reaches_nothing_of_another() {
     assert!(world.store.read(|tx| tx.fetch_entries(TALK, MEI_PHONE, 0, 10)).await.unwrap().is_some(), "control");
 }
 
-#[tokio::test]
-async fn rotating_a_tenant_key_leaves_everything_readable() {
-    let world = lasting_world().await;
+async fn rotating_a_tenant_key_leaves_everything_readable(on: On) {
+    let world = on.lasting_world().await;
     world.store.write(add_talk).await.unwrap();
     world.store.write(|tx| tx.put_secret("opaque", b"secret")).await.unwrap();
     world.store.write(|tx| tx.append_entry(message(0, 1, b"before"))).await.unwrap();
     assert_eq!(world.database.operator().write(|tx| tx.rotate_tenant_key(TENANT, NOW)).await.unwrap(), 2);
     assert_eq!(world.database.operator().write(|tx| tx.rotate_tenant_key(TENANT, NOW)).await.unwrap(), 3);
     world.database.close();
-    let World { directory, database, store, other } = world;
-    drop((database, store, other));
-
-    let database = store::Database::open(directory.path(), root(directory.path()), store::Settings::default()).unwrap();
+    let database = world.place.open().unwrap();
     let store = database.tenant(TENANT);
     assert_eq!(store.read(|tx| tx.user_by_handle("mei")).await.unwrap().unwrap().user, MEI);
     assert_eq!(store.read(|tx| tx.secret("opaque")).await.unwrap().unwrap().as_slice(), b"secret");

@@ -12,6 +12,25 @@ use trust::{EntryHash, Kind};
 use wire::request::{Cursor, Fetched, RecordedAt};
 use wire::{ConversationId, DeviceId, Entry, EntryKind, GroupId};
 
+on_both! {
+    entries_are_numbered_hashed_and_returned;
+    a_repeat_gets_the_old_answer_however_it_is_sealed;
+    a_message_of_another_epoch_is_stale_and_leaves_no_trace;
+    a_commit_begins_an_epoch_with_all_that_belongs_to_it;
+    a_welcome_waits_with_its_tree_until_it_is_accepted;
+    a_device_reads_from_its_joining_to_its_removal_and_again_after_it_returns;
+    answers_are_bounded_in_entries_and_bytes;
+    a_direct_conversation_is_unique_for_its_pair;
+    cursors_only_move_forward_and_never_past_the_log;
+    what_every_device_has_is_deleted_after_its_grace_and_numbers_go_on;
+    deletion_follows_the_rule;
+    a11_of_racing_commits_exactly_one_wins_each_epoch;
+    racing_repeats_of_a_message_are_one_entry;
+    refused_entries_of_a_batch_leave_their_neighbours_alone;
+    entries_and_other_jobs_of_one_batch_see_each_other;
+    many_senders_get_dense_numbers_and_one_hash_chain;
+}
+
 fn commit(epoch: u64, id: u64) -> NewCommit {
     NewCommit {
         conversation: TALK,
@@ -66,9 +85,8 @@ fn seq_of(append: &Append) -> u64 {
     }
 }
 
-#[tokio::test]
-async fn entries_are_numbered_hashed_and_returned() {
-    let world = world().await;
+async fn entries_are_numbered_hashed_and_returned(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     let mut hash = EntryHash::GENESIS;
     let mut sent = Vec::new();
@@ -88,9 +106,8 @@ async fn entries_are_numbered_hashed_and_returned() {
     assert!(world.fetch(TOM_PHONE, 0).await.is_none());
 }
 
-#[tokio::test]
-async fn a_repeat_gets_the_old_answer_however_it_is_sealed() {
-    let world = world().await;
+async fn a_repeat_gets_the_old_answer_however_it_is_sealed(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     assert_eq!(seq_of(&world.send(message(0, 7, b"sealed")).await), 1);
     let old = Append::Repeated(RecordedAt { seq: 1, at: NOW + 7, generation: 0 });
@@ -107,9 +124,8 @@ async fn a_repeat_gets_the_old_answer_however_it_is_sealed() {
     assert_eq!(world.seqs(MEI_PHONE, 0).await, [1, 2]);
 }
 
-#[tokio::test]
-async fn a_message_of_another_epoch_is_stale_and_leaves_no_trace() {
-    let world = world().await;
+async fn a_message_of_another_epoch_is_stale_and_leaves_no_trace(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     world.commit(commit(0, 1)).await;
     assert_eq!(world.send(message(0, 2, b"sealed")).await, Append::StaleEpoch { current: 1 });
@@ -118,9 +134,8 @@ async fn a_message_of_another_epoch_is_stale_and_leaves_no_trace() {
     assert_eq!(seq_of(&world.send(message(1, 2, b"sealed anew, same id")).await), 2);
 }
 
-#[tokio::test]
-async fn a_commit_begins_an_epoch_with_all_that_belongs_to_it() {
-    let world = world().await;
+async fn a_commit_begins_an_epoch_with_all_that_belongs_to_it(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     world.send(message(0, 1, b"before")).await;
     let new = NewCommit { policy: Some(b"policy 1".to_vec()), public_group: Some(b"state".to_vec()), ..add_tom(0, 2) };
@@ -151,9 +166,8 @@ async fn a_commit_begins_an_epoch_with_all_that_belongs_to_it() {
     assert_eq!(store.read(|tx| tx.devices_sharing_with(TOM)).await.unwrap(), [MEI_PHONE, TOM_PHONE]);
 }
 
-#[tokio::test]
-async fn a_welcome_waits_with_its_tree_until_it_is_accepted() {
-    let world = world().await;
+async fn a_welcome_waits_with_its_tree_until_it_is_accepted(on: On) {
+    let world = on.world().await;
     let store = &world.store;
     store.write(add_talk).await.unwrap();
     world.commit(add_tom(0, 1)).await;
@@ -181,9 +195,8 @@ async fn a_welcome_waits_with_its_tree_until_it_is_accepted() {
     assert_eq!((tree(1).await, tree(2).await), (None, Some(b"tree 2".to_vec())));
 }
 
-#[tokio::test]
-async fn a_device_reads_from_its_joining_to_its_removal_and_again_after_it_returns() {
-    let world = world().await;
+async fn a_device_reads_from_its_joining_to_its_removal_and_again_after_it_returns(on: On) {
+    let world = on.world().await;
     let store = &world.store;
     store.write(add_talk).await.unwrap();
     world.send(message(0, 1, b"before tom")).await;
@@ -214,9 +227,8 @@ async fn a_device_reads_from_its_joining_to_its_removal_and_again_after_it_retur
     assert_eq!(store.read(|tx| tx.members(TALK)).await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn answers_are_bounded_in_entries_and_bytes() {
-    let world = world().await;
+async fn answers_are_bounded_in_entries_and_bytes(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     for id in 1..=20 {
         world.send(message(0, id, &vec![0; 64 << 10])).await;
@@ -231,9 +243,8 @@ async fn answers_are_bounded_in_entries_and_bytes() {
     assert_eq!(world.seqs(MEI_PHONE, 20).await, [21], "at least one is always returned");
 }
 
-#[tokio::test]
-async fn a_direct_conversation_is_unique_for_its_pair() {
-    let world = world().await;
+async fn a_direct_conversation_is_unique_for_its_pair(on: On) {
+    let world = on.world().await;
     let store = &world.store;
     store.write(add_talk).await.unwrap();
     let create =
@@ -262,9 +273,8 @@ async fn a_direct_conversation_is_unique_for_its_pair() {
     assert_eq!(store.read(|tx| tx.current_group(TALK)).await.unwrap().unwrap().group_info, b"group info 0");
 }
 
-#[tokio::test]
-async fn cursors_only_move_forward_and_never_past_the_log() {
-    let world = world().await;
+async fn cursors_only_move_forward_and_never_past_the_log(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     for id in 1..=3 {
         world.send(message(0, id, b"sealed")).await;
@@ -281,9 +291,8 @@ async fn cursors_only_move_forward_and_never_past_the_log() {
     assert_eq!(world.store.read(|tx| tx.cursor(TALK, TOM_PHONE)).await.unwrap(), None, "no member");
 }
 
-#[tokio::test]
-async fn what_every_device_has_is_deleted_after_its_grace_and_numbers_go_on() {
-    let world = world().await;
+async fn what_every_device_has_is_deleted_after_its_grace_and_numbers_go_on(on: On) {
+    let world = on.world().await;
     let store = &world.store;
     store.write(add_talk).await.unwrap();
     world.commit(NewCommit { public_group: Some(b"state".to_vec()), ..add_tom(0, 1) }).await;
@@ -310,9 +319,8 @@ async fn what_every_device_has_is_deleted_after_its_grace_and_numbers_go_on() {
     assert_eq!(seq_of(&world.send(message(2, 9, b"sealed")).await), 9);
 }
 
-#[tokio::test]
-async fn deletion_follows_the_rule() {
-    let world = world().await;
+async fn deletion_follows_the_rule(on: On) {
+    let world = on.world().await;
     let store = &world.store;
     store.write(add_talk).await.unwrap();
     let short = Retention { keep_ms: 3 * GRACE_MS };
@@ -331,9 +339,8 @@ async fn deletion_follows_the_rule() {
     assert!(left.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a11_of_racing_commits_exactly_one_wins_each_epoch() {
-    let world = world().await;
+async fn a11_of_racing_commits_exactly_one_wins_each_epoch(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     for epoch in 0..4 {
         let racers: Vec<_> = (0..64)
@@ -358,9 +365,8 @@ async fn a11_of_racing_commits_exactly_one_wins_each_epoch() {
     assert_eq!(world.seqs(MEI_PHONE, 0).await, [1, 2, 3, 4]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn racing_repeats_of_a_message_are_one_entry() {
-    let world = world().await;
+async fn racing_repeats_of_a_message_are_one_entry(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     let racers: Vec<_> = (0..64)
         .map(|copy: u64| {
@@ -376,9 +382,8 @@ async fn racing_repeats_of_a_message_are_one_entry() {
     assert_eq!(world.seqs(MEI_PHONE, 0).await, [1, 2, 3, 4]);
 }
 
-#[tokio::test]
-async fn refused_entries_of_a_batch_leave_their_neighbours_alone() {
-    let world = world().await;
+async fn refused_entries_of_a_batch_leave_their_neighbours_alone(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     let (told, answers) = std::sync::mpsc::sync_channel(100);
     for id in 0..100 {
@@ -404,9 +409,8 @@ async fn refused_entries_of_a_batch_leave_their_neighbours_alone() {
     assert_eq!(recorded, 39);
 }
 
-#[tokio::test]
-async fn entries_and_other_jobs_of_one_batch_see_each_other() {
-    let world = world().await;
+async fn entries_and_other_jobs_of_one_batch_see_each_other(on: On) {
+    let world = on.world().await;
     let store = &world.store;
     store.write(add_talk).await.unwrap();
     let (release, hold) = std::sync::mpsc::sync_channel::<()>(0);
@@ -462,9 +466,8 @@ async fn entries_and_other_jobs_of_one_batch_see_each_other() {
     assert_eq!(seq_of(&world.send(message(10, 40, b"what was undone can be sent")).await), 31);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_senders_get_dense_numbers_and_one_hash_chain() {
-    let world = world().await;
+async fn many_senders_get_dense_numbers_and_one_hash_chain(on: On) {
+    let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
     let senders: Vec<_> = (1..=500)
         .map(|id| {

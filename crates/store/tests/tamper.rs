@@ -10,13 +10,22 @@ use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::Path;
 use store::schema::{COLUMNS, Column, Exposure};
-use store::{Database, Error, NewAuditEntry, NewCommit, NewInvite, NewKeyPackage, NewUser, Settings, Store};
+use store::{Database, Error, NewAuditEntry, NewCommit, NewInvite, NewKeyPackage, NewUser, Store};
 use wire::InviteId;
+
+on_both! {
+    every_column_is_declared_and_every_declaration_has_its_column;
+    every_table_has_the_tenant_first_in_its_key_and_in_every_index;
+    sealed_columns_hold_envelopes_and_no_table_is_left_out;
+    c11_a_payload_opens_in_its_own_row_only;
+    c11_a_payload_does_not_open_in_another_table_or_column;
+    c11_a_wrapped_key_opens_for_its_own_object_only;
+    c11_a_row_does_not_open_in_another_tenant;
+}
 
 const CANARY: &str = "canary-7f3a91c2";
 const HANDLE_CANARY: &str = "canaryhandle-5b1e";
 
-/// One row and more in every table, with canaries in all that is to be sealed.
 /// A link that was answered, a chain that has grown, a device that came in from outside.
 fn link_and_enter(tx: &mut store::Tx<'_>) -> Outcome {
     let canary = CANARY.as_bytes();
@@ -43,8 +52,9 @@ fn link_and_enter(tx: &mut store::Tx<'_>) -> Outcome {
     Ok(())
 }
 
-async fn full_world() -> World {
-    let world = lasting_world().await;
+/// One row and more in every table, with canaries in all that is to be sealed.
+async fn full_world(on: On) -> World {
+    let world = on.lasting_world().await;
     let store = &world.store;
     store.write(add_people).await.unwrap();
     let handle =
@@ -104,10 +114,6 @@ async fn add_the_rest(store: &Store) {
     store.write(move |tx| tx.record_audit(row)).await.unwrap();
 }
 
-fn file(directory: &Path) -> std::path::PathBuf {
-    directory.join("mifeng.db")
-}
-
 fn everything_on_disk(directory: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     for name in ["mifeng.db", "mifeng.db-wal", "mifeng.db-shm"] {
@@ -120,48 +126,69 @@ fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-#[tokio::test]
-async fn every_column_is_declared_and_every_declaration_has_its_column() {
-    let world = world().await;
-    let connection = Connection::open(file(world.directory.path())).unwrap();
-    let text = "select m.name, p.name from sqlite_schema m join pragma_table_info(m.name) p where m.type = 'table'";
-    let mut statement = connection.prepare(text).unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
-    let real: BTreeSet<_> = rows.map(Result::unwrap).collect();
-    let declared: BTreeSet<_> =
-        COLUMNS.iter().map(|column| (column.table.to_owned(), column.column.to_owned())).collect();
+/// Lines of columns, as each database tells of itself.
+fn lines(place: &Place, sqlite: &str, postgres: &str) -> Vec<Vec<String>> {
+    match &place.base {
+        None => {
+            let connection = Connection::open(place.file()).unwrap();
+            let mut statement = connection.prepare(sqlite).unwrap();
+            let columns = statement.column_count();
+            let line = |row: &rusqlite::Row<'_>| (0..columns).map(|column| row.get(column)).collect();
+            let rows = statement.query_map([], line).unwrap();
+            rows.map(Result::unwrap).collect()
+        }
+        Some(base) => base.sql(postgres).lines().map(|line| line.split('|').map(str::to_owned).collect()).collect(),
+    }
+}
+
+async fn every_column_is_declared_and_every_declaration_has_its_column(on: On) {
+    let world = on.world().await;
+    let sqlite = "select m.name, p.name from sqlite_schema m join pragma_table_info(m.name) p where m.type = 'table'";
+    let postgres = "select table_name, column_name from information_schema.columns where table_schema = 'mifeng'";
+    let real = lines(&world.place, sqlite, postgres);
+    let real: BTreeSet<_> = real.iter().map(|line| (line[0].as_str(), line[1].as_str())).collect();
+    let declared: BTreeSet<_> = COLUMNS.iter().map(|column| (column.table, column.column)).collect();
     assert_eq!(declared.len(), COLUMNS.len(), "a column is declared twice");
     assert_eq!(real, declared);
     assert!(COLUMNS.iter().all(|column| !column.purpose.is_empty()));
 }
 
-#[tokio::test]
-async fn every_table_has_the_tenant_first_in_its_key_and_in_every_index() {
-    let world = world().await;
-    let connection = Connection::open(file(world.directory.path())).unwrap();
-    let text = "select m.name, i.name, c.name from sqlite_schema m join pragma_index_list(m.name) i \
-                join pragma_index_info(i.name) c on c.seqno = 0 where m.type = 'table'";
-    let mut statement = connection.prepare(text).unwrap();
-    let rows = statement
-        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)));
-    let mut indexes = 0;
-    for (table, index, first) in rows.unwrap().map(Result::unwrap) {
-        let is_name_of_a_tenant = table == "tenants" && first == "name";
-        assert!(first == "tenant" || is_name_of_a_tenant, "{table} {index} begins with {first}");
-        indexes += 1;
+async fn every_table_has_the_tenant_first_in_its_key_and_in_every_index(on: On) {
+    let world = on.world().await;
+    let sqlite = "select m.name, i.name, c.name from sqlite_schema m join pragma_index_list(m.name) i \
+                  join pragma_index_info(i.name) c on c.seqno = 0 where m.type = 'table'";
+    let postgres = "select i.indrelid::regclass, i.indexrelid::regclass, a.attname from pg_index i \
+                    join pg_class c on c.oid = i.indrelid and c.relnamespace = 'mifeng'::regnamespace \
+                    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]";
+    let indexes = lines(&world.place, sqlite, postgres);
+    for line in &indexes {
+        let [table, index, first] = line.as_slice() else { panic!("{line:?}") };
+        let is_odd = (table == "tenants" && first == "name") || table == "schema_migrations";
+        assert!(first == "tenant" || is_odd, "{table} {index} begins with {first}");
     }
-    assert!(indexes > 20);
+    assert!(indexes.len() > 20);
 }
 
-#[tokio::test]
-async fn sealed_columns_hold_envelopes_and_no_table_is_left_out() {
-    let world = full_world().await;
-    let connection = Connection::open(file(world.directory.path())).unwrap();
+/// What a column holds, without what is null.
+fn values(place: &Place, table: &str, column: &str) -> Vec<Vec<u8>> {
+    let there = format!("from {table} where {column} is not null");
+    let hex = lines(
+        place,
+        &format!("select hex({column}) {there}"),
+        // A blob is written `\\x`, and then in the same way; of the rest it is of no interest beyond that it is there.
+        &format!("select {column}::text {there}"),
+    );
+    hex.iter().map(|line| from_hex(line[0].trim_start_matches("\\x"))).collect()
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    text.as_bytes().chunks(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+async fn sealed_columns_hold_envelopes_and_no_table_is_left_out(on: On) {
+    let world = full_world(on).await;
     for Column { table, column, exposure, .. } in COLUMNS.iter().filter(|column| column.table != "probes") {
-        let mut statement =
-            connection.prepare(&format!("select {column} from {table} where {column} is not null")).unwrap();
-        let values = statement.query_map([], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
-        let values: Vec<_> = values.map(Result::unwrap).collect();
+        let values = values(&world.place, table, column);
         if !matches!(
             (*table, *column),
             ("members", "removed_seq")
@@ -172,13 +199,10 @@ async fn sealed_columns_hold_envelopes_and_no_table_is_left_out() {
             assert!(!values.is_empty(), "{table}.{column} has no value in this test");
         }
         for value in values {
-            let is_envelope =
-                matches!(&value, rusqlite::types::Value::Blob(bytes) if keyring::envelope::key_version(bytes) == Ok(1));
+            let is_envelope = keyring::envelope::key_version(&value) == Ok(1);
             match exposure {
                 Exposure::Sealed => assert!(is_envelope, "{table}.{column}"),
-                Exposure::BlindIndexed => {
-                    assert!(matches!(value, rusqlite::types::Value::Blob(bytes) if bytes.len() == 32))
-                }
+                Exposure::BlindIndexed => assert_eq!(value.len(), 32, "{table}.{column}"),
                 Exposure::Public => assert!(!is_envelope || *column == "wrapped", "{table}.{column}"),
             }
         }
@@ -187,8 +211,8 @@ async fn sealed_columns_hold_envelopes_and_no_table_is_left_out() {
 
 #[tokio::test]
 async fn no_canary_is_in_the_files_and_the_control_is() {
-    let world = full_world().await;
-    let directory = world.directory.path();
+    let world = full_world(On::Sqlite).await;
+    let directory = &world.place.directory;
     for moment in ["while it runs", "after it closed"] {
         let bytes = everything_on_disk(directory);
         assert!(!holds(&bytes, CANARY) && !holds(&bytes, HANDLE_CANARY), "{moment}");
@@ -199,8 +223,8 @@ async fn no_canary_is_in_the_files_and_the_control_is() {
 
 #[tokio::test]
 async fn the_name_of_a_deleted_tenant_is_found_in_free_pages_and_its_keys_are_not() {
-    let world = full_world().await;
-    let connection = Connection::open(file(world.directory.path())).unwrap();
+    let world = full_world(On::Sqlite).await;
+    let connection = Connection::open(world.place.file()).unwrap();
     let keys = |table: &str| -> Vec<Vec<u8>> {
         let mut statement = connection.prepare(&format!("select wrapped from {table} where tenant = ?1")).unwrap();
         let rows = statement.query_map([TENANT.as_bytes()], |row| row.get(0)).unwrap();
@@ -212,40 +236,36 @@ async fn the_name_of_a_deleted_tenant_is_found_in_free_pages_and_its_keys_are_no
     drop(connection);
     world.database.close();
     // The log was cut back when it was closed; what counts is what stays.
-    let bytes = everything_on_disk(world.directory.path());
+    let bytes = everything_on_disk(&world.place.directory);
     assert!(holds(&bytes, "tulip-works"), "freed pages were wiped: the control of `prove` is gone");
     for key in keys {
         assert!(!bytes.windows(key.len()).any(|window| window == key), "a destroyed key is still there");
     }
 }
 
-/// Changes the files behind the back of a database that is closed, and opens it again.
-async fn after(world: World, change: &str) -> (Database, Store, tempfile::TempDir) {
-    let World { database, directory, store, other } = world;
+/// Changes rows behind the back of a database that is closed, and opens it again.
+async fn after(world: World, change: &str) -> (Database, Store, Place) {
+    let World { database, place, store, other } = world;
     database.close();
     drop((database, store, other));
-    let connection = Connection::open(file(directory.path())).unwrap();
-    assert!(connection.execute(change, []).unwrap() > 0, "nothing was changed: {change}");
-    drop(connection);
-    let database = Database::open(directory.path(), root(directory.path()), Settings::default()).unwrap();
+    assert!(place.change(change) > 0, "nothing was changed: {change}");
+    let database = place.open().unwrap();
     let store = database.tenant(TENANT);
-    (database, store, directory)
+    (database, store, place)
 }
 
 fn refused<T: std::fmt::Debug>(result: Result<T, Error>) {
     assert!(matches!(result, Err(Error::Sealed(keyring::Error::Refused))), "{result:?}");
 }
 
-#[tokio::test]
-async fn c11_a_payload_opens_in_its_own_row_only() {
+async fn c11_a_payload_opens_in_its_own_row_only(on: On) {
     let swap = "update log_entries set payload = (select payload from log_entries where seq = 3) where seq = 2";
-    let (_database, store, _directory) = after(full_world().await, swap).await;
+    let (_database, store, _place) = after(full_world(on).await, swap).await;
     refused(store.read(|tx| tx.fetch_entries(TALK, MEI_PHONE, 1, 1)).await);
     assert!(store.read(|tx| tx.fetch_entries(TALK, MEI_PHONE, 2, 1)).await.is_ok(), "the others are fine");
 }
 
-#[tokio::test]
-async fn c11_a_payload_does_not_open_in_another_table_or_column() {
+async fn c11_a_payload_does_not_open_in_another_table_or_column(on: On) {
     for (swap, what) in [
         (
             "update trees set tree = (select payload from log_entries where seq = 1) where epoch = 1 and length(conversation) = 16",
@@ -254,7 +274,7 @@ async fn c11_a_payload_does_not_open_in_another_table_or_column() {
         ("update mls_groups set policy = group_info", 1),
         ("update users set opaque_record = handle", 2),
         (
-            "update users set handle = (select handle from users order by user_id limit 1) where user_id > (select min(user_id) from users)",
+            "update users set handle = (select handle from users order by user_id limit 1) where user_id > (select user_id from users order by user_id limit 1)",
             3,
         ),
         ("update secrets set value = (select value from secrets where name = 'other') where name = 'opaque'", 4),
@@ -262,7 +282,7 @@ async fn c11_a_payload_does_not_open_in_another_table_or_column() {
         ("update public_groups set state = (select tree from trees where epoch = 1)", 6),
         ("update mls_groups set epoch = epoch + 1", 7),
     ] {
-        let (_database, store, _directory) = after(full_world().await, swap).await;
+        let (_database, store, _place) = after(full_world(on).await, swap).await;
         match what {
             0 => refused(store.read(|tx| tx.tree(TALK, 1)).await),
             1 => refused(store.read(|tx| tx.group_policy(TALK)).await),
@@ -276,18 +296,16 @@ async fn c11_a_payload_does_not_open_in_another_table_or_column() {
     }
 }
 
-#[tokio::test]
-async fn c11_a_wrapped_key_opens_for_its_own_object_only() {
+async fn c11_a_wrapped_key_opens_for_its_own_object_only(on: On) {
     let swap = "update data_keys set wrapped = (select wrapped from data_keys where object = x'20202020202020202020202020202020') \
                 where object = x'1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f'";
-    let (_database, store, _directory) = after(full_world().await, swap).await;
+    let (_database, store, _place) = after(full_world(on).await, swap).await;
     refused(store.read(|tx| tx.fetch_entries(TALK, MEI_PHONE, 0, 9)).await);
 }
 
-#[tokio::test]
-async fn c11_a_row_does_not_open_in_another_tenant() {
+async fn c11_a_row_does_not_open_in_another_tenant(on: On) {
     let swap = "update secrets set tenant = x'02020202020202020202020202020202' where name = 'opaque'";
-    let (database, store, _directory) = after(full_world().await, swap).await;
+    let (database, store, _place) = after(full_world(on).await, swap).await;
     assert!(store.read(|tx| tx.secret("opaque")).await.unwrap().is_none());
     refused(database.tenant(OTHER).read(|tx| tx.secret("opaque")).await);
 }

@@ -44,6 +44,7 @@ impl Source {
         let mut source = Self { path: path.to_owned(), ..Self::default() };
         let tokens: Vec<TokenTree> = stream.into_iter().collect();
         let test_lines = source.walk(&tokens, &[]);
+        source.tests.extend(on_both(&tokens));
         source.lines = text.lines().count().saturating_sub(test_lines);
         if path.contains("/tests/") || begins_with_cfg_test(&tokens) {
             source.forget_code();
@@ -191,6 +192,15 @@ impl Source {
     }
 }
 
+/// The functions of which `on_both!` makes a test for each database (crates/store/tests/common).
+fn on_both(tokens: &[TokenTree]) -> Vec<String> {
+    let lists = tokens.windows(3).filter_map(|window| match window {
+        [name, bang, TokenTree::Group(list)] if is_punct(Some(bang), '!') && ident(name)? == "on_both" => Some(list),
+        _ => None,
+    });
+    lists.flat_map(inside).filter_map(|token| ident(&token)).collect()
+}
+
 /// If an item that is compiled for tests only begins at `at` (with its attributes), where it ends.
 fn test_item(tokens: &[TokenTree], at: usize) -> Option<usize> {
     let mut next = at;
@@ -298,6 +308,12 @@ mod tests {
         let text =
             "#[cfg(test)] mod tests { proptest! { #[test] fn p(a: u8) {} } #[tokio::test] async fn q() {} fn no() {} }";
         assert_eq!(Source::read("crates/x/src/y.rs", text).unwrap().tests, ["p", "q"]);
+    }
+
+    #[test]
+    fn tests_on_both_databases_are_known() {
+        let text = "on_both! {\n one;\n two;\n}\nasync fn one(on: On) {}\nasync fn three(on: On) {}";
+        assert_eq!(Source::read("crates/a/tests/a.rs", text).unwrap().tests, ["one", "two"]);
     }
 
     #[test]

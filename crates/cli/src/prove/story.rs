@@ -83,11 +83,10 @@ impl Story {
             ben.read(conversation, canary).await?;
         }
         ben.wait("the conversation's name and topic", |client| {
-            let view = client.conversation(conversation)?;
-            let is_named = |view: client::ConversationView| {
-                view.title == said.name.text && view.topic.as_ref() == Some(&said.topic.text)
-            };
-            Ok(view.is_some_and(is_named))
+            let named = Some(Body::Name(said.name.text.clone()));
+            let is_named = client.lines(conversation, 20)?.iter().any(|line| line.body == named);
+            let topic = client.conversation(conversation)?.and_then(|view| view.topic);
+            Ok(is_named && topic.as_ref() == Some(&said.topic.text))
         })
         .await?;
 

@@ -11,10 +11,13 @@ use client::content::{Body, MessageView};
 use client::{Client, ConversationView, LinePlace, MessageState, PageLine};
 use wire::{ConversationId, UserId};
 
-/// Lines that are read at once.
-const PAGE: u32 = 60;
 /// Lines that are kept in memory at most, however far a person reads.
 const WINDOW_MAX: usize = 300;
+
+/// Lines that are read at once: a screenful of the shortest, and some.
+fn page_size(model: &Model) -> u32 {
+    u32::from(model.size.1).clamp(24, 200) + 8
+}
 
 /// Reads the list of conversations anew.
 pub(super) fn chats(model: &mut Model, client: &Client) -> Result<(), Failure> {
@@ -81,13 +84,15 @@ pub(super) fn page(model: &mut Model, client: &Client) -> Result<(), Failure> {
     let Some(id) = model.current else { return Ok(()) };
     let chosen = model.chosen().map(|line| (line.place, line.id));
     if model.page.at_end || model.page.lines.is_empty() {
-        let limit = u32::try_from(model.page.lines.len() + 8).unwrap_or(PAGE).clamp(PAGE, WINDOW_MAX as u32);
+        // Who reads further up keeps what is there; else what was read goes from memory again.
+        let kept = if model.selected.is_some() { model.page.lines.len() + 8 } else { 0 };
+        let limit = u32::try_from(kept.min(WINDOW_MAX)).unwrap_or_default().max(page_size(model));
         let lines = client.last_page(id, limit)?;
         model.page.at_start = lines.len() < limit as usize;
         model.page.at_end = true;
         set(model, client, id, lines)?;
     } else if let (Some(last), len) = (model.page.lines.last().cloned(), model.page.lines.len()) {
-        let before = client.page_before(id, last.place, u32::try_from(len - 1).unwrap_or(PAGE))?;
+        let before = client.page_before(id, last.place, u32::try_from(len - 1).unwrap_or_default())?;
         set(model, client, id, before)?;
         model.page.lines.push(last);
     }
@@ -100,11 +105,12 @@ pub(super) fn page(model: &mut Model, client: &Client) -> Result<(), Failure> {
 
 /// Adds the lines before those in memory.
 pub(super) fn older(model: &mut Model, client: &Client) -> Result<(), Failure> {
+    let limit = page_size(model);
     let (Some(id), Some(first)) = (model.current, model.page.lines.first().map(|line| line.place)) else {
         return Ok(());
     };
-    let before = client.page_before(id, first, PAGE)?;
-    model.page.at_start = before.len() < PAGE as usize;
+    let before = client.page_before(id, first, limit)?;
+    model.page.at_start = before.len() < limit as usize;
     let shown = shown_all(model, client, id, before)?;
     model.selected = model.selected.map(|at| at + shown.len());
     model.page.lines.splice(0..0, shown);
@@ -117,11 +123,12 @@ pub(super) fn older(model: &mut Model, client: &Client) -> Result<(), Failure> {
 
 /// Adds the lines after those in memory.
 pub(super) fn newer(model: &mut Model, client: &Client) -> Result<(), Failure> {
+    let limit = page_size(model);
     let (Some(id), Some(last)) = (model.current, model.page.lines.last().map(|line| line.place)) else {
         return Ok(());
     };
-    let after = client.page_after(id, last, PAGE)?;
-    model.page.at_end = after.len() < PAGE as usize;
+    let after = client.page_after(id, last, limit)?;
+    model.page.at_end = after.len() < limit as usize;
     let shown = shown_all(model, client, id, after)?;
     model.page.lines.extend(shown);
     let surplus = model.page.lines.len().saturating_sub(WINDOW_MAX);
@@ -135,14 +142,15 @@ pub(super) fn newer(model: &mut Model, client: &Client) -> Result<(), Failure> {
 
 /// Shows the lines around a place, and chooses the one there.
 pub(super) fn around(model: &mut Model, client: &Client, place: LinePlace) -> Result<(), Failure> {
+    let limit = page_size(model);
     let Some(id) = model.current else { return Ok(()) };
-    let before = client.page_before(id, place, PAGE)?;
+    let before = client.page_before(id, place, limit)?;
     let mut lines = before;
     let rest = match lines.last() {
-        Some(last) => client.page_after(id, last.place, PAGE)?,
-        None => client.page_after(id, LinePlace::default(), PAGE)?,
+        Some(last) => client.page_after(id, last.place, limit)?,
+        None => client.page_after(id, LinePlace::default(), limit)?,
     };
-    (model.page.at_start, model.page.at_end) = (lines.len() < PAGE as usize, rest.len() < PAGE as usize);
+    (model.page.at_start, model.page.at_end) = (lines.len() < limit as usize, rest.len() < limit as usize);
     lines.extend(rest);
     set(model, client, id, lines)?;
     model.selected = model.page.lines.iter().position(|line| line.place == place);

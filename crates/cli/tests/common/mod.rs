@@ -40,8 +40,14 @@ fn mifengd() -> PathBuf {
 impl Server {
     /// A new server with one tenant.
     pub fn start() -> Self {
-        let mut server = Self { folder: tempfile::tempdir().unwrap(), child: None, address: None };
-        let done = server.command().args(["init", "--host", "localhost,127.0.0.1"]).output().unwrap();
+        Self::start_with(tempfile::tempdir().unwrap(), &[])
+    }
+
+    /// The same, with more arguments for `init`.
+    pub fn start_with(folder: TempDir, arguments: &[&str]) -> Self {
+        let mut server = Self { folder, child: None, address: None };
+        let mut init = server.command();
+        let done = init.args(["init", "--host", "localhost,127.0.0.1"]).args(arguments).output().unwrap();
         assert!(done.status.success(), "{done:?}");
         server.serve();
         let done = server.command().args(["tenant", "create", TENANT]).output().unwrap();

@@ -78,6 +78,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_expiry.sql"),
 ];
 
+/// More than there are: preparing one takes longer than most of them run.
+const STATEMENTS_KEPT: usize = 256;
+
 /// The device's database, open.
 pub struct Database {
     connection: Connection,
@@ -103,6 +106,7 @@ impl Database {
              PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
         )?;
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         let mut database = Self { connection };
         database.migrate()?;
         Ok(database)

@@ -1,7 +1,12 @@
 //! `mifengd check`
 
-use crate::{clock, files, tls};
+use crate::{
+    clock,
+    config::{Config, StoreKind},
+    files, tls,
+};
 use std::{path::Path, process::ExitCode};
+use store::Database;
 
 pub(super) fn run(data: &Path) -> anyhow::Result<ExitCode> {
     let config = super::load_config(data)?;
@@ -28,7 +33,24 @@ pub(super) fn run(data: &Path) -> anyhow::Result<ExitCode> {
     if let Some(file) = &config.root.passphrase_file {
         problems += private("passphrase file", file);
     }
+    for file in config.store.secret_files() {
+        problems += private("secret of the store", file);
+    }
+    problems += database(data, &config);
     Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Asks a PostgreSQL database whether it may be used. A file in the data directory is left alone: a server may have it open.
+fn database(data: &Path, config: &Config) -> usize {
+    if config.store.kind != StoreKind::Postgres {
+        return 0;
+    }
+    let checked = config.store.location(data).and_then(|location| Ok(Database::check(location)?));
+    match &checked {
+        Ok(()) => println!("{:22} ok", "database"),
+        Err(error) => println!("{:22} {error:#}", "database"),
+    }
+    usize::from(checked.is_err())
 }
 
 /// One problem or none.

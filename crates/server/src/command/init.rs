@@ -1,7 +1,11 @@
 //! `mifengd init`
 
 use super::say;
-use crate::{clock, config, files, passphrase, tls};
+use crate::{
+    clock,
+    config::{self, environment::Overrides},
+    files, passphrase, tls,
+};
 use anyhow::{Context, bail};
 use clap::Args;
 use keyring::RootKey;
@@ -19,6 +23,28 @@ pub(super) struct Arguments {
     /// The names and addresses by which devices will know the server, separated by commas. The first stands in invites.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "localhost,127.0.0.1,::1")]
     host: Vec<String>,
+    #[command(flatten)]
+    store: StoreArguments,
+}
+
+/// Where the database is, if it is not a file in the data directory.
+#[derive(Debug, Default, Args)]
+struct StoreArguments {
+    /// Keeps everything in this PostgreSQL database: postgresql://ROLE@HOST:PORT/DATABASE, without a password.
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
+    /// A file whose first line is that role's password.
+    #[arg(long, value_name = "FILE", requires = "postgres")]
+    postgres_password_file: Option<PathBuf>,
+    /// The authority that signed the database's certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "postgres")]
+    postgres_ca_file: Option<PathBuf>,
+    /// The role that owns the tables; `serve` makes and updates them as this role.
+    #[arg(long, value_name = "ROLE", requires = "postgres")]
+    postgres_migration_user: Option<String>,
+    /// A file whose first line is the owner's password.
+    #[arg(long, value_name = "FILE", requires = "postgres_migration_user")]
+    postgres_migration_password_file: Option<PathBuf>,
 }
 
 pub(super) fn run(data: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -30,6 +56,8 @@ pub(super) fn run(data: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode
     if !arguments.host.iter().all(|host| is_host(host)) {
         bail!("--host takes names and addresses without a port, separated by commas");
     }
+    let text = configuration(host, arguments.passphrase_file.as_deref(), &arguments.store);
+    config::parse(&config_file, &text, &Overrides::default())?.store.location(data)?;
     let passphrase = passphrase::obtain(arguments.passphrase_file.as_deref(), true)?;
     files::create_private_dir(data).with_context(|| format!("cannot make {}", data.display()))?;
     RootKey::create(&data.join(crate::ROOT_KEY_FILE), &passphrase).context("cannot make the root key")?;
@@ -38,22 +66,32 @@ pub(super) fn run(data: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode
             .with_context(|| format!("cannot make the certificates for {}", plane.as_str()))?;
     }
     // Last, because its presence says that the directory is whole.
-    files::write_private(&config_file, configuration(host, arguments.passphrase_file.as_deref()).as_bytes())?;
+    files::write_private(&config_file, text.as_bytes())?;
     report(data, &arguments.host)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The template with this installation's name.
-fn configuration(host: &str, passphrase_file: Option<&Path>) -> String {
+fn configuration(host: &str, passphrase_file: Option<&Path>, store: &StoreArguments) -> String {
     let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let text = config::TEMPLATE.replace("host = \"localhost\"", &format!("host = {}", toml::Value::String(bracketed)));
-    match passphrase_file.and_then(|path| std::path::absolute(path).ok()) {
-        Some(path) => {
-            let value = toml::Value::String(path.display().to_string());
-            text.replace("# passphrase_file = \"/etc/mifeng/passphrase\"", &format!("passphrase_file = {value}"))
-        }
-        None => text,
-    }
+    let path = |file: Option<&Path>| Some(std::path::absolute(file?).ok()?.display().to_string());
+    let kind = store.postgres.as_ref().map(|_| "postgres".to_owned());
+    let values = [
+        ("passphrase_file", path(passphrase_file)),
+        ("kind", kind),
+        ("url", store.postgres.clone()),
+        ("password_file", path(store.postgres_password_file.as_deref())),
+        ("ca_file", path(store.postgres_ca_file.as_deref())),
+        ("migration_user", store.postgres_migration_user.clone()),
+        ("migration_password_file", path(store.postgres_migration_password_file.as_deref())),
+    ];
+    let line = |line: &str| {
+        let key = line.trim_start_matches("# ").split(" = ").next()?;
+        let (_, value) = values.iter().find(|(name, _)| *name == key)?;
+        Some(format!("{key} = {}", toml::Value::String(value.clone()?)))
+    };
+    text.lines().map(|each| line(each).unwrap_or_else(|| each.to_owned()) + "\n").collect()
 }
 
 fn is_host(host: &str) -> bool {
@@ -79,16 +117,32 @@ fn report(data: &Path, hosts: &[String]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, environment::Overrides, parse};
+    use crate::config::{Config, parse};
 
     #[test]
     fn what_init_writes_can_be_read() {
-        let text = configuration("::1", Some(Path::new("/etc/pass \"word\"")));
+        let nowhere = StoreArguments::default();
+        let text = configuration("::1", Some(Path::new("/etc/pass \"word\"")), &nowhere);
         let config = parse(Path::new("x"), &text, &Overrides::default()).unwrap();
         let mut expected = Config::default();
         expected.clients.host = "[::1]".into();
         expected.root.passphrase_file = Some("/etc/pass \"word\"".into());
         assert_eq!(config, expected);
+        let store = StoreArguments {
+            postgres: Some("postgresql://server@db.example.org/mifeng".into()),
+            postgres_ca_file: Some("/etc/ca.pem".into()),
+            postgres_migration_user: Some("owner".into()),
+            ..nowhere
+        };
+        let config = parse(Path::new("x"), &configuration("a", None, &store), &Overrides::default()).unwrap();
+        let expected = config::Store {
+            kind: config::StoreKind::Postgres,
+            url: store.postgres,
+            ca_file: store.postgres_ca_file,
+            migration_user: store.postgres_migration_user,
+            ..config::Store::default()
+        };
+        assert_eq!(config.store, expected);
     }
 
     #[test]

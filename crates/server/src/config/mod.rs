@@ -5,7 +5,9 @@
 
 pub mod environment;
 mod file;
+mod store;
 
+pub use self::store::{Store, StoreKind};
 pub use file::{FILE_NAME, TEMPLATE, load, parse};
 
 use rules::rate::Limit;
@@ -24,6 +26,8 @@ pub struct Config {
     pub internal: Internal,
     /// The key above all others.
     pub root: Root,
+    /// Where everything is kept.
+    pub store: Store,
     /// What is written to standard error.
     pub log: Log,
     /// How much is too much.
@@ -227,6 +231,7 @@ impl Config {
         if let Some((key, _)) = rates.iter().find(|(_, rate)| rate.burst == 0 || rate.per_second == 0) {
             return Err(ConfigError::Range { key, text: "must have a burst and a rate above 0" });
         }
+        self.store.validate()?;
         if self.clients.host.is_empty() {
             return Err(ConfigError::Range { key: "clients.host", text: "must not be empty" });
         }

@@ -3,8 +3,9 @@
 use super::conversation::row;
 use super::recent_sends::Send;
 use super::tail::{LogTail, Tails, Window};
+use crate::link::Link;
 use crate::schema::{SealedColumn, sealed};
-use crate::sql::{sql, values};
+use crate::sql::{Row, sql, values};
 use crate::{Error, Tx};
 use keyring::{DataKey, KeyUse};
 use sha2::{Digest, Sha256};
@@ -70,6 +71,21 @@ pub(super) struct Head {
     pub(super) generation: u32,
 }
 
+/// An entry as the database keeps it.
+pub(super) struct EntryRow {
+    pub(super) conversation: ConversationId,
+    pub(super) seq: u64,
+    pub(super) generation: u32,
+    pub(super) kind: u8,
+    pub(super) epoch: u64,
+    pub(super) sender: DeviceId,
+    pub(super) message_id: MessageId,
+    pub(super) at: UnixMillis,
+    pub(super) digest: Option<[u8; 32]>,
+    /// Sealed.
+    pub(super) payload: Vec<u8>,
+}
+
 impl Tx<'_> {
     /// Records an entry of the current epoch. Who may send is decided before (`rules::admit`).
     ///
@@ -86,10 +102,10 @@ impl Tx<'_> {
     /// storage itself, comes before the one statement that writes.
     pub(crate) fn append_to_tail(&mut self, new: NewEntry) -> Result<Append, Error> {
         let (session, conversation) = (self.session, new.conversation);
-        let Tails { logs, windows } = &mut *session.tails.borrow_mut();
+        let Tails { logs, windows, unwritten, unwritten_bytes } = &mut *session.tails.borrow_mut();
         let log = match logs.entry((self.tenant, conversation)) {
             Slot::Occupied(log) => log.into_mut(),
-            Slot::Vacant(slot) => match self.head(conversation)? {
+            Slot::Vacant(slot) => match self.lock_head(conversation)? {
                 Some(head) => slot.insert(LogTail { head, key: self.conversation_key(conversation)?, moved: false }),
                 None => return Ok(Append::NoConversation),
             },
@@ -107,14 +123,22 @@ impl Tx<'_> {
         if log.head.epoch != entry.epoch {
             return Ok(Append::StaleEpoch { current: log.head.epoch });
         }
-        log.head.hash = self.insert_entry(&log.key, conversation, &log.head, &entry)?;
+        let row = self.seal_entry(&log.key, conversation, log.head.generation, &entry)?;
+        match &session.link {
+            Link::Sqlite(_) => self.insert_row(&row)?,
+            Link::Postgres(_) => {
+                *unwritten_bytes += row.payload.len();
+                unwritten.push(row);
+            }
+        }
+        log.head.hash = log.head.hash.then(self.tenant, conversation, log.head.generation, &entry);
         log.head.seq = entry.seq;
         window.sends.push(&entry);
         (log.moved, window.moved) = (true, true);
         Ok(Append::Recorded { entry, generation: log.head.generation })
     }
 
-    fn conversation_key(&self, conversation: ConversationId) -> Result<Arc<DataKey>, Error> {
+    pub(super) fn conversation_key(&self, conversation: ConversationId) -> Result<Arc<DataKey>, Error> {
         self.key(KeyUse::Conversation, conversation.as_bytes())
     }
 
@@ -144,10 +168,16 @@ impl Tx<'_> {
         let text = sql!(
             "select epoch, head_seq, head_hash, generation from conversations where tenant = $1 and conversation = $2"
         );
-        self.session.row(text, values![self.tenant, conversation], |row| {
-            let hash = EntryHash(row.array(2)?);
-            Ok(Head { epoch: row.number(0)?, seq: row.number(1)?, hash, generation: row.number(3)? })
-        })
+        self.session.row(text, values![self.tenant, conversation], Head::read)
+    }
+
+    /// As [`Tx::head`], and nobody else writes to the conversation until the end of the transaction.
+    pub(super) fn lock_head(&mut self, conversation: ConversationId) -> Result<Option<Head>, Error> {
+        let text = sql!(
+            "select epoch, head_seq, head_hash, generation from conversations where tenant = $1 and conversation = $2 \
+             {for update}"
+        );
+        self.session.row(text, values![self.tenant, conversation], Head::read)
     }
 
     /// Puts the entry after the head and returns its hash; the conversation's row is the caller's to move.
@@ -158,31 +188,62 @@ impl Tx<'_> {
         head: &Head,
         entry: &Entry,
     ) -> Result<EntryHash, Error> {
+        self.insert_row(&self.seal_entry(key, conversation, head.generation, entry)?)?;
+        Ok(head.hash.then(self.tenant, conversation, head.generation, entry))
+    }
+
+    fn seal_entry(
+        &self,
+        key: &DataKey,
+        conversation: ConversationId,
+        generation: u32,
+        entry: &Entry,
+    ) -> Result<EntryRow, Error> {
         if entry.seq > ENTRIES_MAX {
             return Err(Error::LogFull);
         }
-        let sealed = self.seal(key, PAYLOAD, &row(conversation, entry.seq), &entry.payload)?;
+        Ok(EntryRow {
+            conversation,
+            seq: entry.seq,
+            generation,
+            kind: kind_number(entry.kind),
+            epoch: entry.epoch,
+            sender: entry.sender,
+            message_id: entry.message_id,
+            at: entry.at,
+            digest: digest_of(entry),
+            payload: self.seal(key, PAYLOAD, &row(conversation, entry.seq), &entry.payload)?,
+        })
+    }
+
+    fn insert_row(&self, row: &EntryRow) -> Result<(), Error> {
+        // As `tail_batch::INSERT_ENTRIES`, which inserts many.
         let text = sql!(
             "insert into log_entries \
              (tenant, conversation, seq, generation, kind, epoch, sender, message_id, recorded_at, digest, payload) \
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
         );
-        let (kind, digest) = (kind_number(entry.kind), digest_of(entry));
         let values = values![
             self.tenant,
-            conversation,
-            entry.seq,
-            head.generation,
-            kind,
-            entry.epoch,
-            entry.sender,
-            entry.message_id,
-            entry.at,
-            digest,
-            sealed
+            row.conversation,
+            row.seq,
+            row.generation,
+            row.kind,
+            row.epoch,
+            row.sender,
+            row.message_id,
+            row.at,
+            row.digest,
+            row.payload
         ];
-        self.session.execute(text, values)?;
-        Ok(head.hash.then(self.tenant, conversation, head.generation, entry))
+        self.session.execute(text, values).map(drop)
+    }
+}
+
+impl Head {
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Error> {
+        let hash = EntryHash(row.array(2)?);
+        Ok(Self { epoch: row.number(0)?, seq: row.number(1)?, hash, generation: row.number(3)? })
     }
 }
 

@@ -13,12 +13,12 @@ impl Tx<'_> {
     /// [`Error`] of the storage.
     pub fn count_guess(&mut self, normalised_handle: &str, now: UnixMillis) -> Result<Verdict, Error> {
         let subject = self.subject_index(normalised_handle)?;
-        // The row exists before it is read, so that a database with more than one writer can lock it.
+        // The row exists before it is read, so that it can be locked.
         let text = sql!(
             "insert into attempts (tenant, subject_index, guesses, last_at) values ($1, $2, 0, 0) on conflict do nothing"
         );
         self.session.execute(text, values![self.tenant, subject])?;
-        let text = sql!("select guesses, last_at from attempts where tenant = $1 and subject_index = $2");
+        let text = sql!("select guesses, last_at from attempts where tenant = $1 and subject_index = $2 {for update}");
         let read = self.session.row(text, values![self.tenant, subject], |row| {
             Ok(Attempts { count: row.number(0)?, last: row.number(1)? })
         });

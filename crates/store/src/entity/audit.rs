@@ -1,5 +1,6 @@
 //! The record of who did what. Written in the transaction that did it.
 
+use crate::scope::Lock;
 use crate::sql::{Row, Value, sql, values};
 use crate::{Error, OperatorTx, Tx};
 use wire::{DeviceId, TenantId, UnixMillis, UserId};
@@ -78,6 +79,7 @@ impl OperatorTx<'_> {
     /// # Errors
     /// [`Error`] of the storage.
     pub fn record_audit(&mut self, entry: NewAuditEntry<'_>) -> Result<u64, Error> {
+        self.on(NOBODY);
         record(self.session, NOBODY, entry)
     }
 
@@ -86,6 +88,7 @@ impl OperatorTx<'_> {
     /// # Errors
     /// [`Error`] of the storage.
     pub fn audit_entries(&self, after: u64, limit: u32) -> Result<Vec<AuditEntry>, Error> {
+        self.on(NOBODY);
         entries(self.session, NOBODY, after, limit)
     }
 }
@@ -99,6 +102,7 @@ fn record(session: &crate::session::Session, tenant: TenantId, entry: NewAuditEn
         Actor::Anonymous => (4, None),
     };
     let objects = entry.objects.concat();
+    session.link.lock(Lock::Audit(tenant));
     let text = sql!(
         "insert into audit_entries (tenant, seq, recorded_at, actor_kind, actor, operation, outcome, objects) \
          select $1, coalesce(max(seq), 0) + 1, $2, $3, $4, $5, $6, $7 from audit_entries where tenant = $1 returning seq"

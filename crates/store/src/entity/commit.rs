@@ -80,7 +80,7 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::LogFull`], [`Error`] of the storage.
     pub fn record_commit(&mut self, new: NewCommit) -> Result<CommitOutcome, Error> {
-        let Some(head) = self.head(new.conversation)? else { return Ok(CommitOutcome::NoConversation) };
+        let Some(head) = self.lock_head(new.conversation)? else { return Ok(CommitOutcome::NoConversation) };
         let (entry, change) = new.split(head.seq);
         let conversation = change.conversation;
         let mut recent = self.recent_sends(conversation, entry.sender)?;

@@ -84,25 +84,22 @@ impl Tx<'_> {
         new: NewConversation<'_>,
         now: UnixMillis,
     ) -> Result<CreateConversation, Error> {
-        if let Some(there) = self.conversation(new.conversation)? {
-            let same = there.creator == new.creator && there.group == new.group && there.kind == new.kind;
-            return Ok(if same { CreateConversation::Repeated } else { CreateConversation::IdTaken });
+        if let Some(in_the_way) = self.in_the_way(&new)? {
+            return Ok(in_the_way);
         }
         let pair_index = new.pair.map(|pair| self.pair_index(pair)).transpose()?;
-        if let Some(pair) = new.pair
-            && let Some(there) = self.direct_conversation(pair)?
-        {
-            return Ok(CreateConversation::PairTaken(there));
-        }
         let text = sql!(
             "insert into conversations (tenant, conversation, kind, creator, pair_index, group_id, generation, epoch, \
              head_seq, head_hash, commit_seq, commit_hash, created_at) \
-             values ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7, 0, $7, $8)"
+             values ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7, 0, $7, $8) on conflict do nothing"
         );
         let kind = kind_number(new.kind);
         let genesis = EntryHash::GENESIS.0;
         let values = values![self.tenant, new.conversation, kind, new.creator, pair_index, new.group, genesis, now];
-        self.session.execute(text, values)?;
+        if self.session.execute(text, values)? == 0 {
+            // Made elsewhere at this moment, and there now.
+            return self.in_the_way(&new)?.ok_or(Error::Malformed);
+        }
         let key = self.key_or_new(KeyUse::Conversation, new.conversation.as_bytes())?;
         self.put_group(&key, new.conversation, 0, new.group_info, Some(new.policy))?;
         self.put_tree(&key, new.conversation, 0, new.tree)?;
@@ -111,6 +108,15 @@ impl Tx<'_> {
         }
         self.insert_member(new.conversation, new.creator, new.creator_user, 0)?;
         Ok(CreateConversation::Created)
+    }
+
+    fn in_the_way(&self, new: &NewConversation<'_>) -> Result<Option<CreateConversation>, Error> {
+        if let Some(there) = self.conversation(new.conversation)? {
+            let same = there.creator == new.creator && there.group == new.group && there.kind == new.kind;
+            return Ok(Some(if same { CreateConversation::Repeated } else { CreateConversation::IdTaken }));
+        }
+        let taken = new.pair.map(|pair| self.direct_conversation(pair)).transpose()?.flatten();
+        Ok(taken.map(CreateConversation::PairTaken))
     }
 
     /// The conversation with this id.

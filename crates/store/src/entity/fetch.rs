@@ -8,6 +8,10 @@ use keyring::{DataKey, KeyUse};
 use wire::request::Fetched;
 use wire::{ConversationId, DeviceId, Entry, limits};
 
+/// Entries that are asked of the database at once: PostgreSQL sends them all before the first is looked at, and each may be
+/// as large as a frame.
+const PART: u32 = 16;
+
 /// How much one answer may still hold.
 struct Room {
     entries: u32,
@@ -35,9 +39,12 @@ impl Tx<'_> {
         let mut head_seq = 0;
         for stay in stays {
             head_seq = stay.removed_seq.unwrap_or(head.seq);
-            let after = after.max(stay.joined_seq);
-            if after < head_seq && room.entries > 0 {
-                entries.extend(self.entries_between(&key, conversation, after, head_seq, &mut room)?);
+            let mut after = after.max(stay.joined_seq);
+            while after < head_seq && room.entries > 0 {
+                let part = self.entries_between(&key, conversation, after, head_seq, &mut room)?;
+                let Some(last) = part.last() else { break };
+                after = last.seq;
+                entries.extend(part);
             }
         }
         Ok(Some(Fetched { entries, head: head_seq, generation: head.generation }))
@@ -70,7 +77,7 @@ impl Tx<'_> {
             "select seq, kind, epoch, sender, message_id, recorded_at, payload from log_entries \
              where tenant = $1 and conversation = $2 and seq > $3 and seq <= $4 order by seq limit $5"
         );
-        let limit = room.entries;
+        let limit = room.entries.min(PART);
         let values = values![self.tenant, conversation, after, up_to, limit];
         let mut is_first = room.bytes == limits::FETCH_MAX_BYTES;
         self.session.rows(text, values, |read| {

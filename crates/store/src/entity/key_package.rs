@@ -120,9 +120,13 @@ impl Tx<'_> {
             return Ok(Claimed::QuotaExceeded);
         }
         let text = sql!(
-            "insert into key_package_claims (tenant, device, claim_key, target, claimed_at) values ($1, $2, $3, $4, $5)"
+            "insert into key_package_claims (tenant, device, claim_key, target, claimed_at) values ($1, $2, $3, $4, $5) \
+             on conflict do nothing"
         );
-        self.session.execute(text, values![self.tenant, claim.device, claim.key, claim.target, now])?;
+        if self.session.execute(text, values![self.tenant, claim.device, claim.key, claim.target, now])? == 0 {
+            // The same claim was made elsewhere at this moment, and is there now.
+            return self.claim_key_packages(claim, now);
+        }
         let mut packages = Vec::new();
         for device in self.devices_of(claim.target)? {
             let wanted = claim.devices.is_empty() || claim.devices.contains(&device.device);
@@ -211,7 +215,8 @@ impl Tx<'_> {
         let one_time = sql!(
             "update key_packages set claimed_at = $4 where tenant = $1 and claimed_at is null and reference = ( \
              select reference from key_packages where tenant = $1 and device = $2 and last_resort = 0 \
-             and claimed_at is null and uploaded_at > $3 and not_after > $4 order by uploaded_at limit 1) \
+             and claimed_at is null and uploaded_at > $3 and not_after > $4 \
+             order by uploaded_at, reference limit 1 {for update skip locked}) \
              returning reference, package"
         );
         let last_resort = sql!(

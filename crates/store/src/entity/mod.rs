@@ -17,6 +17,7 @@ mod member;
 mod recent_sends;
 mod rotation;
 pub(crate) mod tail;
+mod tail_batch;
 mod tenant;
 mod tree;
 mod user;

@@ -5,7 +5,7 @@
 //! of its own for every message, because ids are random; this costs one page per sender, however much is stored.
 
 use crate::session::Session;
-use crate::sql::{sql, values};
+use crate::sql::{Row, sql, values};
 use crate::{Error, Tx};
 use wire::{ConversationId, DeviceId, Entry, MessageId, TenantId, UnixMillis, limits};
 
@@ -17,6 +17,7 @@ const SEND_BYTES: usize = 32;
 const _: () = assert!(KNOWN >= limits::REQUESTS_IN_FLIGHT_MAX, "a client may repeat more than is remembered");
 
 /// The sends of one device in one conversation, newest first.
+#[derive(Default)]
 pub(super) struct RecentSends(Vec<u8>);
 
 /// One of them.
@@ -27,6 +28,17 @@ pub(super) struct Send {
 }
 
 impl RecentSends {
+    /// As the column holds them.
+    pub(super) fn from_bytes(sends: &[u8]) -> Self {
+        let mut with_room = Vec::with_capacity(sends.len() + SEND_BYTES);
+        with_room.extend_from_slice(sends);
+        Self(with_room)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(super) fn find(&self, id: MessageId) -> Option<Send> {
         let send = self.0.chunks_exact(SEND_BYTES).find(|send| send.starts_with(id.as_bytes()))?;
         let (_, rest) = send.split_first_chunk::<16>()?;
@@ -58,13 +70,8 @@ impl RecentSends {
 impl Tx<'_> {
     pub(super) fn recent_sends(&self, conversation: ConversationId, device: DeviceId) -> Result<RecentSends, Error> {
         let text = sql!("select sends from recent_sends where tenant = $1 and conversation = $2 and device = $3");
-        let sends = self.session.row(text, values![self.tenant, conversation, device], |row| {
-            let sends = row.bytes(0)?;
-            let mut with_room = Vec::with_capacity(sends.len() + SEND_BYTES);
-            with_room.extend_from_slice(sends);
-            Ok(with_room)
-        });
-        Ok(RecentSends(sends?.unwrap_or_default()))
+        let read = |row: &Row<'_>| Ok(RecentSends::from_bytes(row.bytes(0)?));
+        Ok(self.session.row(text, values![self.tenant, conversation, device], read)?.unwrap_or_default())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rotating a tenant's key: every key below it is wrapped anew, and no data is touched.
 
+use crate::scope::Lock;
 use crate::sql::{sql, values};
 use crate::{Error, OperatorTx};
 use keyring::{KeyName, KeyUse};
@@ -11,6 +12,8 @@ impl OperatorTx<'_> {
     /// # Errors
     /// [`Error::KeyGone`] when there is no such tenant, [`Error`] of the storage.
     pub fn rotate_tenant_key(&mut self, tenant: TenantId, now: UnixMillis) -> Result<u32, Error> {
+        self.on(tenant);
+        self.session.link.lock(Lock::RotateKey(tenant));
         let version = self.session.current_tenant_key(tenant)?.version().checked_add(1).ok_or(Error::Malformed)?;
         let (new, wrapped_new) = self.session.keys.root.create_tenant_key(tenant, version)?;
         self.insert_tenant_key(&new, &wrapped_new, now)?;

@@ -3,9 +3,10 @@
 //! What is here is ahead of the database, and only appending looks here. So it is written before any other job of the batch
 //! runs and before the commit, and dropped when the batch is undone.
 
-use super::append::Head;
+use super::append::{EntryRow, Head};
 use super::recent_sends::RecentSends;
 use crate::Error;
+use crate::link::Link;
 use crate::session::Session;
 use crate::sql::{sql, values};
 use keyring::DataKey;
@@ -17,6 +18,16 @@ use wire::{ConversationId, DeviceId, TenantId};
 pub(crate) struct Tails {
     pub(super) logs: HashMap<(TenantId, ConversationId), LogTail>,
     pub(super) windows: HashMap<(TenantId, ConversationId, DeviceId), Window>,
+    /// Entries that PostgreSQL is to get together.
+    pub(super) unwritten: Vec<EntryRow>,
+    pub(super) unwritten_bytes: usize,
+}
+
+impl Tails {
+    /// Entries that were appended and not yet written.
+    pub(crate) fn unwritten(&self) -> u64 {
+        self.unwritten.len() as u64
+    }
 }
 
 /// A conversation's head and the key of its entries.
@@ -35,15 +46,33 @@ pub(super) struct Window {
 impl Session {
     /// Writes what appending has moved, and forgets all of it.
     pub(crate) fn write_tails(&self) -> Result<(), Error> {
-        let Tails { logs, windows } = self.tails.take();
-        for ((tenant, conversation), LogTail { head, .. }) in logs.iter().filter(|(_, log)| log.moved) {
+        let tails = self.tails.take();
+        match &self.link {
+            Link::Sqlite(_) => self.write_one_by_one(&tails),
+            Link::Postgres(connection) => self.noting(tails.write_together(connection)),
+        }
+    }
+
+    fn write_one_by_one(&self, tails: &Tails) -> Result<(), Error> {
+        for ((tenant, conversation), log) in tails.moved_logs() {
+            // As `tail_batch::MOVE_HEADS`, which moves many.
             let text =
                 sql!("update conversations set head_seq = $3, head_hash = $4 where tenant = $1 and conversation = $2");
-            self.execute(text, values![*tenant, *conversation, head.seq, head.hash.0])?;
+            self.execute(text, values![*tenant, *conversation, log.head.seq, log.head.hash.0])?;
         }
-        for ((tenant, conversation, device), window) in windows.iter().filter(|(_, window)| window.moved) {
+        for ((tenant, conversation, device), window) in tails.moved_windows() {
             window.sends.write(self, *tenant, *conversation, *device)?;
         }
         Ok(())
+    }
+}
+
+impl Tails {
+    pub(super) fn moved_logs(&self) -> impl Iterator<Item = (&(TenantId, ConversationId), &LogTail)> {
+        self.logs.iter().filter(|(_, log)| log.moved)
+    }
+
+    pub(super) fn moved_windows(&self) -> impl Iterator<Item = (&(TenantId, ConversationId, DeviceId), &Window)> {
+        self.windows.iter().filter(|(_, window)| window.moved)
     }
 }

@@ -45,6 +45,7 @@ impl OperatorTx<'_> {
     /// # Errors
     /// [`Error`] of the storage.
     pub fn create_tenant(&mut self, new: NewTenant<'_>, now: UnixMillis) -> Result<bool, Error> {
+        self.on(new.tenant);
         let text = sql!(
             "insert into tenants (tenant, name, suite, authority_key, created_at) values ($1, $2, $3, $4, $5) \
              on conflict do nothing"
@@ -66,6 +67,7 @@ impl OperatorTx<'_> {
     /// # Errors
     /// [`Error`] of the storage.
     pub fn tenant_named(&self, name: &str) -> Result<Option<Tenant>, Error> {
+        self.on_all();
         let text = sql!("select tenant, name, suite, authority_key, created_at from tenants where name = $1");
         self.session.row(text, values![name], tenant)
     }
@@ -75,6 +77,7 @@ impl OperatorTx<'_> {
     /// # Errors
     /// [`Error`] of the storage.
     pub fn tenants(&self) -> Result<Vec<Tenant>, Error> {
+        self.on_all();
         let text = sql!("select tenant, name, suite, authority_key, created_at from tenants order by name");
         self.session.rows(text, values![], |row| tenant(row).map(Some))
     }
@@ -85,7 +88,10 @@ impl OperatorTx<'_> {
     /// # Errors
     /// [`Error`] of the storage.
     pub fn delete_tenant(&mut self, tenant: TenantId) -> Result<bool, Error> {
+        self.on(tenant);
         self.overwrite_keys(tenant)?;
+        // First what waits for those who are writing to it: after that nobody finds a conversation to write to.
+        let deleted = self.session.execute(sql!("delete from tenants where tenant = $1"), values![tenant])?;
         for text in [
             sql!("delete from log_entries where tenant = $1"),
             sql!("delete from recent_sends where tenant = $1"),
@@ -94,7 +100,6 @@ impl OperatorTx<'_> {
         ] {
             self.session.execute(text, values![tenant])?;
         }
-        let deleted = self.session.execute(sql!("delete from tenants where tenant = $1"), values![tenant])?;
         self.session.changes.borrow_mut().push(Change::Forgotten(tenant));
         Ok(deleted > 0)
     }

@@ -79,11 +79,12 @@ impl Tx<'_> {
         let handle_index = self.handle_index(new.normalised_handle)?;
         let text = sql!(
             "insert into users (tenant, user_id, handle, handle_index, account_key, opaque_record, state, created_at) \
-             values ($1, $2, $3, $4, $5, $6, 0, $7)"
+             values ($1, $2, $3, $4, $5, $6, 0, $7) on conflict do nothing"
         );
         let values = values![self.tenant, new.user, handle, handle_index, new.account_key, opaque_record, now];
-        self.session.execute(text, values)?;
-        Ok(CreateUser::Created)
+        // Nobody had the handle a moment ago: then somebody was made with it elsewhere.
+        let made = self.session.execute(text, values)? > 0;
+        Ok(if made { CreateUser::Created } else { CreateUser::HandleTaken })
     }
 
     /// The user with this id.

@@ -68,6 +68,8 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error`] of the storage.
     pub fn accept_welcome(&mut self, device: DeviceId, conversation: ConversationId, seq: u64) -> Result<bool, Error> {
+        // Of the last two to accept, one has to see that it is the last.
+        self.lock_head(conversation)?;
         let text =
             sql!("delete from welcome_recipients where tenant = $1 and device = $2 and conversation = $3 and seq = $4");
         let waited = self.session.execute(text, values![self.tenant, device, conversation, seq])? > 0;

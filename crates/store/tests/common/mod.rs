@@ -3,13 +3,21 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
+    unused_macros,
     clippy::unwrap_used,
     reason = "each test file uses a part of it, and fails by panicking"
 )]
 
+pub mod cluster;
+
+use cluster::{Base, Cluster, OWNER, SERVER};
 use keyring::{Passphrase, RootKey};
-use mifeng_store::{Database, NewConversation, NewEntry, NewTenant, NewUser, Settings, Store, Tx};
-use std::path::Path;
+use mifeng_store::{
+    Database, Location, Login, NewConversation, NewEntry, NewTenant, NewUser, OpenError, Postgres, Settings, Store, Tx,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use trust::{AccountPublicKey, AuthorityPublicKey, DevicePublicKey, Kind};
 use wire::{ConversationId, DeviceId, EntryKind, GroupId, MessageId, TenantId, UnixMillis, UserId};
 
@@ -25,12 +33,131 @@ pub const MEI_LAPTOP: DeviceId = DeviceId::from_bytes([22; 16]);
 pub const TOM_PHONE: DeviceId = DeviceId::from_bytes([23; 16]);
 pub const TALK: ConversationId = ConversationId::from_bytes([31; 16]);
 
-/// A database in a directory of its own with two tenants.
+/// Makes two tests of each function: one on each database.
+macro_rules! on_both {
+    ($($(#[$attribute:meta])* $name:ident;)*) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
+            async fn sqlite() {
+                super::$name(super::On::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
+            async fn postgres() {
+                super::$name(super::On::Postgres).await;
+            }
+        }
+    )*};
+}
+pub(crate) use on_both;
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// A database with two tenants.
 pub struct World {
     pub database: Database,
     pub store: Store,
     pub other: Store,
-    pub directory: tempfile::TempDir,
+    pub place: Place,
+}
+
+/// Where a database is; it can be opened again.
+#[derive(Clone)]
+pub struct Place {
+    /// SQLite's, and that of the root key.
+    pub directory: PathBuf,
+    /// PostgreSQL's.
+    pub base: Option<Base>,
+    _guard: Option<Arc<tempfile::TempDir>>,
+}
+
+impl On {
+    pub async fn world(self) -> World {
+        world_at(self.place(), RootKey::ephemeral().unwrap()).await
+    }
+
+    /// A world whose database can be opened again.
+    pub async fn lasting_world(self) -> World {
+        let place = self.place();
+        let root = root(&place.directory);
+        world_at(place, root).await
+    }
+
+    pub fn place(self) -> Place {
+        match self {
+            Self::Sqlite => Place::new(None),
+            Self::Postgres => Place::new(Some(Cluster::shared().base())),
+        }
+    }
+}
+
+impl Place {
+    pub fn new(base: Option<Base>) -> Self {
+        let guard = tempfile::tempdir().unwrap();
+        Self { directory: guard.path().to_owned(), base, _guard: Some(Arc::new(guard)) }
+    }
+
+    pub fn location(&self) -> Location {
+        match &self.base {
+            None => self.directory.as_path().into(),
+            Some(base) => postgres(base).into(),
+        }
+    }
+
+    pub fn open(&self) -> Result<Database, OpenError> {
+        Database::open(self.location(), root(&self.directory), Settings::default())
+    }
+
+    /// Changes rows behind the program's back; says how many.
+    pub fn change(&self, text: &str) -> usize {
+        match &self.base {
+            None => rusqlite::Connection::open(self.file()).unwrap().execute(text, []).unwrap(),
+            // Blobs are written differently.
+            Some(base) => {
+                let text = text.replace("x'", "'\\x");
+                base.sql(&format!("with changed as ({text} returning 1) select count(*) from changed"))
+                    .trim()
+                    .parse()
+                    .unwrap()
+            }
+        }
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.directory.join("mifeng.db")
+    }
+
+    /// For another process, which opens it.
+    pub fn to_line(&self) -> String {
+        let base = self.base.as_ref().map(|base| format!("\t{}\t{}", base.cluster.directory().display(), base.name));
+        format!("{}{}", self.directory.display(), base.unwrap_or_default())
+    }
+
+    pub fn from_stdin() -> Self {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).unwrap();
+        let mut parts = line.trim_end().split('\t');
+        let directory = parts.next().unwrap().into();
+        let base = parts.next().map(|cluster| Base {
+            cluster: Cluster::in_directory(Path::new(cluster)),
+            name: parts.next().unwrap().to_owned(),
+        });
+        Self { directory, base, _guard: None }
+    }
+}
+
+/// A database as a server is configured to use it.
+pub fn postgres(base: &Base) -> Postgres {
+    let password = Some(base.cluster.password().into());
+    let migration = Some(Login { user: OWNER.into(), password: password.clone() });
+    Postgres { url: base.url(SERVER), password, ca_file: None, certificate: None, migration }
 }
 
 pub fn passphrase() -> Passphrase {
@@ -46,23 +173,13 @@ pub fn root(directory: &Path) -> RootKey {
     }
 }
 
-pub async fn world() -> World {
-    world_with(Settings::default(), |_| RootKey::ephemeral().unwrap()).await
-}
-
-/// A world whose database can be opened again.
-pub async fn lasting_world() -> World {
-    world_with(Settings::default(), root).await
-}
-
-pub async fn world_with(settings: Settings, root: impl FnOnce(&Path) -> RootKey) -> World {
-    let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(directory.path(), root(directory.path()), settings).unwrap();
+pub async fn world_at(place: Place, root: RootKey) -> World {
+    let database = Database::open(place.location(), root, Settings::default()).unwrap();
     for (tenant, name) in [(TENANT, "tulip-works"), (OTHER, "other-works")] {
         create_tenant(&database, tenant, name).await;
     }
     let (store, other) = (database.tenant(TENANT), database.tenant(OTHER));
-    World { database, store, other, directory }
+    World { database, store, other, place }
 }
 
 pub async fn create_tenant(database: &Database, tenant: TenantId, name: &'static str) {

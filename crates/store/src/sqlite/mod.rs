@@ -1,5 +1,10 @@
 //! Opening SQLite: the owner's lock, the pragmas, the checks.
 
+mod keeper;
+
+pub(crate) use keeper::Keeper;
+
+use crate::link::Link;
 use crate::{Error, OpenError, migration};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -50,8 +55,13 @@ impl Home {
     }
 
     pub(crate) fn file(&self) -> PathBuf {
-        self.directory.join("mifeng.db")
+        file(&self.directory)
     }
+}
+
+/// The database of a directory.
+pub(crate) fn file(directory: &Path) -> PathBuf {
+    directory.join("mifeng.db")
 }
 
 fn owner(lock: &mut File) -> String {
@@ -61,7 +71,21 @@ fn owner(lock: &mut File) -> String {
 }
 
 /// Opens the writer's connection, checks a small file and brings the schema up to date. Says how large the file is.
-pub(crate) fn open_first(file: &Path, max_bytes: Option<u64>) -> Result<(Connection, u64), OpenError> {
+pub(crate) fn open_first(home: Home, max_bytes: Option<u64>) -> Result<(Link, Keeper, u64), OpenError> {
+    let file = home.file();
+    let (connection, bytes) = open_checked(&file, max_bytes)?;
+    let mut link = Link::Sqlite(connection);
+    match migration::migrate_sqlite(&link) {
+        Err(OpenError::Storage(Error::Corrupt(cause))) => {
+            return Err(OpenError::Corrupt { file, finding: cause.to_string() });
+        }
+        other => other?,
+    }
+    let keeper = Keeper::new(home, &mut link, max_bytes)?;
+    Ok((link, keeper, bytes))
+}
+
+fn open_checked(file: &Path, max_bytes: Option<u64>) -> Result<(Connection, u64), OpenError> {
     let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
     let told = |error: rusqlite::Error| match Error::from(error) {
         Error::Corrupt(cause) => OpenError::Corrupt { file: file.to_owned(), finding: cause.to_string() },
@@ -80,12 +104,7 @@ pub(crate) fn open_first(file: &Path, max_bytes: Option<u64>) -> Result<(Connect
     if bytes < CHECKED_AT_OPEN_BYTES {
         whole_check(&connection, file)?;
     }
-    match migration::migrate(&mut connection) {
-        Err(OpenError::Storage(Error::Corrupt(cause))) => {
-            Err(OpenError::Corrupt { file: file.to_owned(), finding: cause.to_string() })
-        }
-        other => other.map(|()| (connection, bytes)),
-    }
+    Ok((connection, bytes))
 }
 
 /// Opens the writer's connection again, after the storage failed.
