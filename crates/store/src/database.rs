@@ -9,7 +9,7 @@ use crate::writer::{Job, Shared, Writer};
 use crate::{Error, OpenError, Operator, Store};
 use keyring::RootKey;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use wire::TenantId;
@@ -120,6 +120,7 @@ impl Database {
             largest_batch: 0.into(),
             checkpoints: 0.into(),
             health: 0.into(),
+            after_batch: OnceLock::new(),
         });
         let readers = Readers::start(&file, &shared, settings.read_threads, settings.reads_waiting_max)?;
         let batch_max = settings.batch_max.max(1);
@@ -171,6 +172,13 @@ impl Database {
             checkpoints: shared.checkpoints.load(Relaxed),
             waiting: shared.queue.len() as u64,
         }
+    }
+
+    /// Calls `after_batch` on the writer's thread when everybody whose write was in a batch has been told, so that what their
+    /// callbacks have prepared is done once for all of them. It must not block. Only the first call counts.
+    pub fn after_each_batch(&self, after_batch: impl Fn() + Send + Sync + 'static) {
+        // A second one would be a mistake of the caller's; the first goes on being called.
+        let _ = self.inner.shared.after_batch.set(Box::new(after_batch));
     }
 
     /// Takes no more work, finishes what waits, and closes the files. Blocks until that is done.

@@ -22,8 +22,8 @@ use crate::{Error, sqlite};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Pages in the write-ahead log after which they are moved into the database: 16 MiB.
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) largest_batch: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) health: AtomicU8,
+    /// Called after the callbacks of each batch.
+    pub(crate) after_batch: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Shared {
@@ -105,7 +107,12 @@ impl Writer {
         loop {
             let patience = (self.shared.health() == Health::Full).then_some(PROBE_EVERY);
             match self.shared.queue.take(&mut batch, self.batch_max, patience) {
-                Taken::Some => self.commit(&mut batch),
+                Taken::Some => {
+                    // On a core that is busy, who filled the queue has more: it comes into this batch, not into one of its own.
+                    std::thread::yield_now();
+                    self.shared.queue.top_up(&mut batch, self.batch_max);
+                    self.commit(&mut batch);
+                }
                 Taken::Nothing => self.probe(),
                 Taken::Closed => break,
             }
@@ -144,6 +151,9 @@ impl Writer {
             if catch_unwind(AssertUnwindSafe(|| job.finish(committed))).is_err() {
                 tracing::error!("a callback of a write panicked");
             }
+        }
+        if let Some(after_batch) = self.shared.after_batch.get() {
+            after_batch();
         }
     }
 
