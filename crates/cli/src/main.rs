@@ -4,6 +4,7 @@
 mod command;
 mod context;
 mod conversation;
+mod daemon;
 mod failure;
 mod line;
 mod membership;
