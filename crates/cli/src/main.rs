@@ -1,6 +1,7 @@
 //! `mifeng`: the command line for people. It parses, asks the shell, prints, and turns errors into a kind and a hint; what
 //! there is to decide is decided in `client`.
 
+mod bench;
 mod command;
 mod context;
 mod conversation;

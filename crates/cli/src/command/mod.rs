@@ -20,6 +20,7 @@ mod status;
 mod tail;
 mod whois;
 
+use crate::bench;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::prove;
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Contacts(contacts::Args),
     Whois(whois::Args),
     Prove(prove::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
 }
 
@@ -77,6 +79,7 @@ impl Command {
             Self::Contacts(args) => args.run(context),
             Self::Whois(args) => args.run(context).await,
             Self::Prove(args) => args.run(context).await,
+            Self::Bench(args) => args.run(context).await,
             Self::Completions(args) => args.run(),
         }
     }
