@@ -1,4 +1,5 @@
-//! The project's own chores: `cargo xtask test`, `tidy` and `demo`. Needs nothing but Rust; installs the rest itself.
+//! The project's own chores: `cargo xtask test`, `tidy`, `demo` and `bench`. Needs nothing but Rust; installs the rest itself.
+mod bench;
 mod demo;
 mod prepare;
 mod sabotage;
@@ -28,6 +29,8 @@ enum Chore {
     Sabotage,
     /// Builds, and plays the story of one conversation with the real programs; then leaves the server up.
     Demo(demo::Options),
+    /// Builds with all optimisation, measures what the server costs, and writes docs/bench.md.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Sabotage => sabotage::run(),
         Chore::Demo(options) => demo::run(&options),
+        Chore::Bench(options) => bench::run(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,9 +1,11 @@
 //! `mifeng`: the command line for people. It parses, asks the shell, prints, and turns errors into a kind and a hint; what
 //! there is to decide is decided in `client`.
 
+mod bench;
 mod command;
 mod context;
 mod conversation;
+mod daemon;
 mod duration;
 mod failure;
 mod line;

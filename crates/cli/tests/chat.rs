@@ -202,7 +202,7 @@ fn a_long_conversation_is_read_back_to_its_beginning() {
         pages += 1;
         assert!(pages < 10 * LINES, "{}", screen.text());
     }
-    assert!(pages > 2, "it was not on one screen");
+    assert!(pages > 1, "it was not on one screen, nor on the one before");
     screen.types("\u{1b}[F");
     screen.shows(&format!("line-{LINES:03} here"));
     screen.types("/search line-037\r");

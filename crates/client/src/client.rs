@@ -52,20 +52,42 @@ impl Client {
         password: &[u8],
         now: UnixMillis,
     ) -> Result<(), Error> {
+        self.redeem(tenant, code, handle, now)?.password = Zeroizing::new(password.to_vec());
+        Ok(())
+    }
+
+    /// As [`Client::join`], with an OPAQUE `RegistrationUpload` that was made before, so that no password is stretched here:
+    /// for whoever makes many accounts that nobody will log in to by password.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyJoined`].
+    pub fn join_registered(
+        &mut self,
+        tenant: &str,
+        code: &str,
+        handle: &str,
+        registration_upload: &[u8],
+        now: UnixMillis,
+    ) -> Result<(), Error> {
+        self.redeem(tenant, code, handle, now)?.upload = Some(registration_upload.to_vec());
+        Ok(())
+    }
+
+    fn redeem(&mut self, tenant: &str, code: &str, handle: &str, now: UnixMillis) -> Result<&mut Joining, Error> {
         if self.memory.account.as_ref().is_some_and(|account| account.join_finish.is_none()) {
             return Err(Error::AlreadyJoined);
         }
-        self.memory.joining = Some(Joining {
-            tenant: tenant.into(),
-            code: Zeroizing::new(code.into()),
-            handle: handle.into(),
-            password: Zeroizing::new(password.to_vec()),
-            registration: None,
-        });
         if let Phase::Offline { retry_at } = &mut self.memory.session.phase {
             *retry_at = now;
         }
-        Ok(())
+        Ok(self.memory.joining.insert(Joining {
+            tenant: tenant.into(),
+            code: Zeroizing::new(code.into()),
+            handle: handle.into(),
+            password: Zeroizing::default(),
+            registration: None,
+            upload: None,
+        }))
     }
 
     /// Whether there should be a connection now: make one, or keep the one there is.

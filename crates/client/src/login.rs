@@ -48,6 +48,10 @@ impl Turn<'_> {
 
     fn start_join(&mut self) -> Result<(), Error> {
         let joining = self.memory.joining.as_mut().ok_or(Error::NotJoined)?;
+        if let Some(upload) = joining.upload.clone() {
+            self.memory.session.phase = Phase::Joining;
+            return self.finish_join(upload);
+        }
         let (registration, registration_request) = Registration::start(&joining.password, self.entropy)?;
         joining.registration = Some(registration);
         let (invite, handle) = (joining.code.to_string(), joining.handle.clone());
@@ -56,14 +60,19 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Makes the keys of the account and the device, and stores them with the request before it leaves: whatever happens
-    /// from here on, this same request is repeated until its outcome is known.
     pub(crate) fn join_challenged(&mut self, challenge: &JoinChallenge) -> Result<(), Error> {
-        let greeting = self.memory.session.greeting.clone().ok_or(Error::Protocol("no greeting"))?;
         let joining = self.memory.joining.as_mut().ok_or(Error::NotJoined)?;
         let registration = joining.registration.take().ok_or(Error::Protocol("an answer to another attempt"))?;
         let (registration_upload, _) =
             registration.finish(&joining.password, &challenge.registration_response, self.entropy)?;
+        self.finish_join(registration_upload)
+    }
+
+    /// Makes the keys of the account and the device, and stores them with the request before it leaves: whatever happens
+    /// from here on, this same request is repeated until its outcome is known.
+    fn finish_join(&mut self, registration_upload: Vec<u8>) -> Result<(), Error> {
+        let greeting = self.memory.session.greeting.clone().ok_or(Error::Protocol("no greeting"))?;
+        let joining = self.memory.joining.as_ref().ok_or(Error::NotJoined)?;
         let suite =
             Suite::from_code(greeting.suite).ok_or(Error::Protocol("the server wants an unknown cipher suite"))?;
         let (user, device) = (UserId::from_bytes(self.entropy.array()), DeviceId::from_bytes(self.entropy.array()));

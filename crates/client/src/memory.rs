@@ -20,6 +20,8 @@ pub(crate) struct Joining {
     pub(crate) handle: String,
     pub(crate) password: Zeroizing<Vec<u8>>,
     pub(crate) registration: Option<vault::password::Registration>,
+    /// A registration that was made elsewhere; there is no password then.
+    pub(crate) upload: Option<Vec<u8>>,
 }
 
 /// What the client knows without asking the disk.

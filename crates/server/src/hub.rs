@@ -1,6 +1,9 @@
 //! Which devices are online here, and their queues. One connection per device: a newer one takes the older one's place.
 
-use crate::gateway::queue::{Closed, Queue};
+use crate::{
+    gateway::queue::{Closed, Queue},
+    wakes::Wakes,
+};
 use bytes::Bytes;
 use std::{
     collections::{HashMap, HashSet},
@@ -14,6 +17,7 @@ pub struct Hub {
     online: RwLock<HashMap<(TenantId, DeviceId), Arc<Queue>>>,
     /// Devices that were revoked since the process began: one that was just logging in does not slip in behind it.
     barred: RwLock<HashSet<(TenantId, DeviceId)>>,
+    wakes: Arc<Wakes>,
 }
 
 impl Hub {
@@ -67,17 +71,42 @@ impl Hub {
         except: Option<DeviceId>,
         frame: &Bytes,
     ) -> usize {
-        let online = self.read();
-        let mut queued = 0;
-        for device in devices {
-            if except != Some(*device)
-                && let Some(queue) = online.get(&(tenant, *device))
-            {
-                queue.push(frame.clone());
-                queued += 1;
-            }
+        self.each(tenant, devices, except, |queue| queue.push(frame.clone()))
+    }
+
+    /// As [`Hub::fan_out`], while a batch of the store is told: writers are woken at its end.
+    pub fn fan_out_in_batch<'d>(
+        &self,
+        tenant: TenantId,
+        devices: impl IntoIterator<Item = &'d DeviceId>,
+        except: Option<DeviceId>,
+        frame: &Bytes,
+    ) -> usize {
+        self.each(tenant, devices, except, |queue| self.push_in_batch(queue, frame.clone()))
+    }
+
+    /// Queues a frame while a batch of the store is told.
+    pub fn push_in_batch(&self, queue: &Arc<Queue>, frame: Bytes) {
+        if queue.put(frame) {
+            self.wakes.note(queue);
         }
-        queued
+    }
+
+    fn each<'d>(
+        &self,
+        tenant: TenantId,
+        devices: impl IntoIterator<Item = &'d DeviceId>,
+        except: Option<DeviceId>,
+        push: impl Fn(&Arc<Queue>),
+    ) -> usize {
+        let online = self.read();
+        let devices = devices.into_iter().filter(|device| except != Some(**device));
+        devices.filter_map(|device| online.get(&(tenant, *device))).map(push).count()
+    }
+
+    /// Whose writers are to be woken at the end of a batch.
+    pub const fn wakes(&self) -> &Arc<Wakes> {
+        &self.wakes
     }
 
     /// How many devices are online.

@@ -26,6 +26,7 @@ pub mod random;
 pub mod rates;
 pub mod tenants;
 pub mod tls;
+pub mod wakes;
 
 /// The root key's file in the data directory.
 pub const ROOT_KEY_FILE: &str = "root.key";

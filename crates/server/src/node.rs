@@ -59,6 +59,10 @@ impl Node {
             database,
             config,
         };
+        let wakes = Arc::clone(node.hub.wakes());
+        node.database.after_each_batch(move || wakes.batch_is_done());
+        let wakes = Arc::clone(node.hub.wakes());
+        tokio::spawn(async move { wakes.run().await });
         Ok(Arc::new(node))
     }
 

@@ -219,6 +219,13 @@ impl Database {
         }
     }
 
+    /// Calls `after_batch` on the writer's thread when everybody whose write was in a batch has been told, so that what their
+    /// callbacks have prepared is done once for all of them. It must not block. Only the first call counts.
+    pub fn after_each_batch(&self, after_batch: impl Fn() + Send + Sync + 'static) {
+        // A second one would be a mistake of the caller's; the first goes on being called.
+        let _ = self.inner.shared.after_batch.set(Box::new(after_batch));
+    }
+
     /// Takes no more work, finishes what waits, and closes the files. Blocks until that is done.
     pub fn close(&self) {
         self.inner.close();

@@ -72,9 +72,13 @@ impl<T> Queue<T> {
                 return Taken::Nothing;
             }
         }
-        let len = state.waiting.len().min(max);
-        into.extend(state.waiting.drain(..len));
+        move_over(&mut state.waiting, into, max);
         Taken::Some
+    }
+
+    /// Moves over what has come since, until there are `max`, without waiting.
+    pub(crate) fn top_up(&self, into: &mut Vec<T>, max: usize) {
+        move_over(&mut self.lock().waiting, into, max);
     }
 
     /// Nothing can be put any more; what waits can still be taken.
@@ -103,5 +107,26 @@ impl<T> Queue<T> {
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn move_over<T>(waiting: &mut VecDeque<T>, into: &mut Vec<T>, max: usize) {
+    let len = waiting.len().min(max.saturating_sub(into.len()));
+    into.extend(waiting.drain(..len));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_topped_up_to_its_size_in_order() {
+        let queue = Queue::new(9);
+        let mut batch = Vec::new();
+        assert!((1..=2).all(|item| queue.put(item).is_ok()));
+        assert_eq!(queue.take(&mut batch, 4, None), Taken::Some);
+        assert!((3..=6).all(|item| queue.put(item).is_ok()));
+        queue.top_up(&mut batch, 4);
+        assert_eq!((batch, queue.len()), (vec![1, 2, 3, 4], 2));
     }
 }

@@ -23,8 +23,8 @@ use crate::session::Session;
 use crate::sql::{sql, values};
 use crate::{Error, postgres, sqlite};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wire::TenantId;
 
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) checkpoints: AtomicU64,
     pub(crate) reconnects: AtomicU64,
     pub(crate) health: AtomicU8,
+    /// Called after the callbacks of each batch.
+    pub(crate) after_batch: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Shared {
@@ -68,6 +70,7 @@ impl Shared {
             checkpoints: 0.into(),
             reconnects: 0.into(),
             health: 0.into(),
+            after_batch: OnceLock::new(),
         }
     }
 
@@ -123,7 +126,12 @@ impl Writer {
             }
             self.keeper.before(&self.session, &self.shared);
             match taken {
-                Taken::Some => self.commit(&mut batch),
+                Taken::Some => {
+                    // On a core that is busy, who filled the queue has more: it comes into this batch, not into one of its own.
+                    std::thread::yield_now();
+                    self.shared.queue.top_up(&mut batch, self.batch_max);
+                    self.commit(&mut batch);
+                }
                 _ if self.shared.health() == Health::Full => self.probe(),
                 _ => self.keeper.ask(&self.session, &self.shared),
             }
@@ -165,6 +173,9 @@ impl Writer {
             if catch_unwind(AssertUnwindSafe(|| job.finish(committed))).is_err() {
                 tracing::error!("a callback of a write panicked");
             }
+        }
+        if let Some(after_batch) = self.shared.after_batch.get() {
+            after_batch();
         }
     }
 

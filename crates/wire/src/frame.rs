@@ -40,37 +40,41 @@ pub enum ServerFrame<'b> {
     },
 }
 
+/// Everything in a frame but long contents fits into so many bytes.
+const ROOM: usize = 128;
+
 /// Encodes a request.
 pub fn request<O: Operation>(id: u32, operation: &O) -> Vec<u8> {
-    frame(id, O::OP.number(), operation)
+    frame(id, O::OP.number(), operation, 0)
 }
 
 /// Encodes the answer to a request that succeeded.
 pub fn answer<A: minicbor::Encode<()>>(id: u32, answer: &A) -> Vec<u8> {
-    frame(id, 0, answer)
+    frame(id, 0, answer, 0)
 }
 
 /// Encodes a refusal.
 pub fn refused(id: u32, refusal: &Refusal) -> Vec<u8> {
-    frame(id, refusal.number, refusal)
+    frame(id, refusal.number, refusal, 0)
 }
 
 /// Encodes an event.
 pub fn event(event: &Event) -> Vec<u8> {
     match event {
-        Event::Recorded(body) => frame(0, event::RECORDED, body),
-        Event::WelcomeWaiting(body) => frame(0, event::WELCOME_WAITING, body),
-        Event::ChainChanged(body) => frame(0, event::CHAIN_CHANGED, body),
-        Event::Whispered(body) => frame(0, event::WHISPERED, body),
-        Event::Draining => frame(0, event::DRAINING, &event::Nothing {}),
+        Event::Recorded(body) => frame(0, event::RECORDED, body, body.entry.payload.len()),
+        Event::WelcomeWaiting(body) => frame(0, event::WELCOME_WAITING, body, 0),
+        Event::ChainChanged(body) => frame(0, event::CHAIN_CHANGED, body, 0),
+        Event::Whispered(body) => frame(0, event::WHISPERED, body, body.payload.len()),
+        Event::Draining => frame(0, event::DRAINING, &event::Nothing {}, 0),
     }
 }
 
-fn frame<T: minicbor::Encode<()>>(id: u32, number: u16, body: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
-    let header = Encoder::new(&mut bytes).array(3).and_then(|e| e.u32(id)).and_then(|e| e.u16(number)).map(|_| ());
-    debug_assert!(header.is_ok(), "encoding into memory cannot fail");
-    bytes.extend_from_slice(&crate::encode(body));
+/// `content` is how long the part of the body is that has no bound of its own, so that room is made once.
+fn frame<T: minicbor::Encode<()>>(id: u32, number: u16, body: &T, content: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(ROOM + content);
+    let mut encoder = Encoder::new(&mut bytes);
+    let encoded = encoder.array(3).and_then(|e| e.u32(id)).and_then(|e| e.u16(number)).and_then(|e| e.encode(body));
+    debug_assert!(encoded.is_ok(), "encoding into memory cannot fail");
     bytes
 }
 

@@ -25,6 +25,7 @@ mod tail;
 mod timer;
 mod whois;
 
+use crate::bench;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::{prove, tui};
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Safety(safety::Args),
     Settings(settings::Args),
     Prove(prove::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
 }
 
@@ -96,6 +98,7 @@ impl Command {
             Self::Safety(args) => args.run(context).await,
             Self::Settings(args) => args.run(context),
             Self::Prove(args) => args.run(context).await,
+            Self::Bench(args) => args.run(context).await,
             Self::Completions(args) => args.run(),
         }
     }

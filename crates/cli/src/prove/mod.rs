@@ -5,24 +5,21 @@
 //! that the server keeps in the clear by design must be found in every place: it shows that the search would have found
 //! the others.
 
-mod canary;
-mod daemon;
+pub(crate) mod canary;
 mod freelist;
 mod memory;
-mod metrics;
 mod places;
 mod report;
 mod search;
 mod story;
 mod tap;
-mod tls;
 mod websocket;
 
 use crate::context::Context;
+use crate::daemon::{self, Daemon, Folder};
 use crate::failure::{Failure, Kind};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use canary::{encodings, random_text};
-use daemon::Daemon;
 use places::{Evidence, merge, metrics_page};
 use report::Report;
 use search::Searcher;
@@ -45,6 +42,8 @@ pub(crate) struct Args {
 /// How many tenants are made and deleted, so that whole pages of the database become free. About forty of the longest names
 /// fill a page.
 const DELETED_TENANTS: usize = 64;
+/// What a tenant gets when nobody says otherwise.
+const SUITE: &str = "post-quantum";
 
 impl Args {
     /// Runs the proof and prints the report.
@@ -69,25 +68,27 @@ impl Args {
 
     fn report(self) -> Result<Report> {
         let program = daemon::find(self.mifengd)?;
-        let folder = Folder::new()?;
+        let folder = Folder::new("prove")?;
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()?
-            .block_on(prove(&program, &folder.0))
+            .block_on(prove(&program, folder.path()))
     }
 }
 
 async fn prove(program: &Path, folder: &Path) -> Result<Report> {
     let control = random_text()?;
     let mut daemon = Daemon::init(program, folder)?;
+    // The most talkative it can be: what it must not say, it must not say even then.
+    daemon.set("MIFENG_LOG_LEVEL", "debug");
     say("a server of our own, and a tap before it");
     daemon.start()?;
-    daemon.create_tenant(&control)?;
+    daemon.create_tenant(&control, SUITE)?;
     // A stop carries everything from the write-ahead log into the database file; what comes next is in a new log.
     daemon.stop()?;
     let addresses = daemon.start()?;
-    daemon.create_tenant(&format!("{control}-again"))?;
+    daemon.create_tenant(&format!("{control}-again"), SUITE)?;
     let tap = Tap::start(&daemon.data, addresses.clients, "localhost", &folder.join("tap")).await?;
 
     say("two people join and talk through the tap");
@@ -107,7 +108,7 @@ async fn prove(program: &Path, folder: &Path) -> Result<Report> {
     free_pages(&daemon, &control)?;
     daemon.stop()?;
     daemon.start()?;
-    daemon.create_tenant(&format!("{control}-anew"))?;
+    daemon.create_tenant(&format!("{control}-anew"), SUITE)?;
     story.talk_again().await?;
     say("searching again");
     let second = evidence(&daemon, &tap).await;
@@ -135,29 +136,10 @@ async fn evidence(daemon: &Daemon, tap: &Tap) -> Evidence {
 /// Makes many tenants with the control in their long names, and deletes them: their rows fill whole pages, which become free.
 fn free_pages(daemon: &Daemon, control: &str) -> Result<()> {
     let names: Vec<String> = (0..DELETED_TENANTS).map(|number| format!("{control}-deleted-{number:x>28}")).collect();
-    names.iter().try_for_each(|name| daemon.create_tenant(name))?;
+    names.iter().try_for_each(|name| daemon.create_tenant(name, SUITE))?;
     names.iter().try_for_each(|name| daemon.delete_tenant(name))
 }
 
 fn say(what: &str) {
     eprintln!("prove: {what}");
-}
-
-/// A folder of the run's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        let path = std::env::temp_dir().join(format!("mifeng-prove-{}", random_text()?));
-        std::fs::DirBuilder::new().mode(0o700).create(&path).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed is in the temporary folder and holds keys of nobody.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -1,9 +1,10 @@
 //! Searches every place where a word could lie on the server.
 
 use super::freelist::free_pages;
+use super::memory;
 use super::report::{Place, Result as PlaceResult};
 use super::search::{Found, Searcher};
-use super::{memory, metrics};
+use crate::daemon::metrics;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! A tap between clients and server: it ends the clients' TLS, speaks TLS to the server, and keeps every byte of both
 //! directions as it was between the two.
 
-use super::tls::Plane;
 use super::websocket::Unmask;
+use crate::daemon::tls::Plane;
 use anyhow::{Context, Result, bail};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
@@ -152,8 +152,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tls::testing;
     use super::*;
+    use crate::daemon::tls::testing;
 
     const HEAD: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
     /// `secret`, masked with 0x01020304.

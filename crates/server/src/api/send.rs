@@ -89,18 +89,19 @@ struct Completion {
 }
 
 impl Completion {
+    /// Tells the sender and the members, on the store's thread: their writers are woken when the whole batch is told.
     fn recorded(&self, conversation: wire::ConversationId, entry: Entry, generation: u32) {
         self.answer(&RecordedAt { seq: entry.seq, at: entry.at, generation });
         let event = Event::Recorded(Recorded { conversation, generation, entry });
         let frame = Bytes::from(frame::event(&event));
-        let queued =
-            self.node.hub.fan_out(self.session.tenant.id, &self.membership.devices, Some(self.session.device), &frame);
+        let (tenant, sender) = (self.session.tenant.id, Some(self.session.device));
+        let queued = self.node.hub.fan_out_in_batch(tenant, &self.membership.devices, sender, &frame);
         self.node.metrics.fanned_out(queued);
     }
 
     fn answer(&self, at: &RecordedAt) {
         self.node.metrics.request(Op::Send, Outcome::Answered);
-        self.session.queue.push(frame::answer(self.id, at).into());
+        self.node.hub.push_in_batch(&self.session.queue, frame::answer(self.id, at).into());
     }
 
     fn refuse(&self, failure: Failure) {

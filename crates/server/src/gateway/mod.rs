@@ -68,6 +68,9 @@ async fn read(
     tokio::pin!(draining);
     loop {
         let message = tokio::select! {
+            // What has come is taken first, and the others are not asked. They have their turn all the same: the runtime lets no
+            // task read without end.
+            biased;
             message = stream.next() => message,
             reason = &mut closed => return reason,
             () = &mut expired, if !connection.is_proved() => return Closed::Silent,

@@ -73,11 +73,18 @@ impl Queue {
         Self { max_frames, max_bytes, inner: Mutex::default(), filled: Notify::new(), closed: Notify::new() }
     }
 
-    /// Adds a frame. A full queue closes itself; a closed one drops the frame.
+    /// Adds a frame and wakes the writer. A full queue closes itself; a closed one drops the frame.
     pub fn push(&self, frame: Bytes) {
+        if self.put(frame) {
+            self.wake();
+        }
+    }
+
+    /// As [`Queue::push`], but leaves waking the writer to the caller: whether that is needed is returned.
+    pub fn put(&self, frame: Bytes) -> bool {
         let mut inner = self.lock();
         if inner.closed.is_some() {
-            return;
+            return false;
         }
         let full = inner.frames.len() >= self.max_frames || inner.bytes + frame.len() > self.max_bytes;
         if full && stands(Defence::QueueBound) {
@@ -87,15 +94,17 @@ impl Queue {
             drop(inner);
             self.filled.notify_one();
             self.closed.notify_waiters();
-            return;
+            return false;
         }
         let was_empty = inner.frames.is_empty();
         inner.bytes += frame.len();
         inner.frames.push_back(frame);
-        drop(inner);
-        if was_empty {
-            self.filled.notify_one();
-        }
+        was_empty
+    }
+
+    /// Wakes the writer.
+    pub fn wake(&self) {
+        self.filled.notify_one();
     }
 
     /// Takes no more from here on; what waits is still written. The first reason stays.

@@ -1,4 +1,4 @@
-//! TLS of the prover's own: the tap's certificate, and calls to the server that is watched.
+//! TLS around a mifengd of our own: certificates for what stands before or beside it, and calls to it.
 
 use anyhow::{Context, Result, bail};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose};
@@ -11,23 +11,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where `mifengd init` leaves the keys and certificates of a listener.
-pub(super) struct Plane {
+pub(crate) struct Plane {
     folder: PathBuf,
 }
 
 impl Plane {
     /// The listener for devices.
-    pub(super) fn clients(data: &Path) -> Self {
+    pub(crate) fn clients(data: &Path) -> Self {
         Self { folder: data.join("tls/clients") }
     }
 
     /// The listener that has the metrics.
-    pub(super) fn internal(data: &Path) -> Self {
+    pub(crate) fn internal(data: &Path) -> Self {
         Self { folder: data.join("tls/internal") }
     }
 
     /// What a server shows that stands in for this one: a certificate by the same authority, for the same name.
-    pub(super) fn stand_in(&self, host: &str) -> Result<Arc<ServerConfig>> {
+    pub(crate) fn stand_in(&self, host: &str) -> Result<Arc<ServerConfig>> {
         let ca = self.text("ca.pem")?;
         let issuer = Issuer::from_ca_cert_pem(&ca, KeyPair::from_pem(&self.text("ca-key.pem")?)?)?;
         let mut params = CertificateParams::new([host.to_owned()])?;
@@ -44,11 +44,13 @@ impl Plane {
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // As mifengd's.
+        config.send_tls13_tickets = 0;
         Ok(Arc::new(config))
     }
 
     /// What who calls the listener uses; with the plane's client certificate, if it has one.
-    pub(super) fn caller(&self) -> Result<Arc<ClientConfig>> {
+    pub(crate) fn caller(&self) -> Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         for certificate in self.certificates("ca.pem")? {
             roots.add(certificate)?;
@@ -84,12 +86,12 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub(crate) mod testing {
     use super::*;
     use rcgen::{BasicConstraints, IsCa};
 
     /// A listener's folder as `mifengd init` makes it, with an authority and a client certificate.
-    pub(in super::super) fn plane(data: &Path, name: &str) -> Plane {
+    pub(crate) fn plane(data: &Path, name: &str) -> Plane {
         let plane = Plane { folder: data.join("tls").join(name) };
         fs::create_dir_all(&plane.folder).unwrap();
         let ca_key = KeyPair::generate().unwrap();

@@ -1,7 +1,13 @@
-//! The mifengd that is watched: its own data directory, its own ports, its logs in a file.
+//! A mifengd of our own, for `prove` and `bench`: its own data directory, its own ports, its logs in a file.
 
-use super::canary::random_text;
-use anyhow::{Context, Result, bail};
+mod folder;
+pub(crate) mod metrics;
+pub(crate) mod tls;
+
+pub(crate) use folder::Folder;
+
+use crate::prove::canary::random_text;
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use std::fs::{self, File, OpenOptions};
@@ -17,36 +23,64 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Where a server listens: `addresses.json` in its data directory.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct Addresses {
-    pub(super) clients: SocketAddr,
+pub(crate) struct Addresses {
+    pub(crate) clients: SocketAddr,
     admin: SocketAddr,
-    pub(super) internal: SocketAddr,
+    pub(crate) internal: SocketAddr,
 }
 
 /// A mifengd of our own. Dropping it kills it.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     program: PathBuf,
-    pub(super) data: PathBuf,
+    pub(crate) data: PathBuf,
     /// Everything that it wrote to its standard output and error, over all its lives.
-    pub(super) log: PathBuf,
+    pub(crate) log: PathBuf,
     passphrase: String,
     child: Option<Child>,
     addresses: Option<Addresses>,
+    settings: Vec<(String, String)>,
 }
 
 impl Daemon {
     /// Makes its data directory in `folder` (`mifengd init`).
-    pub(super) fn init(program: &Path, folder: &Path) -> Result<Self> {
+    pub(crate) fn init(program: &Path, folder: &Path) -> Result<Self> {
         let log = folder.join("mifengd.log");
         let program = program.to_owned();
-        let daemon =
-            Self { program, data: folder.join("data"), log, passphrase: random_text()?, child: None, addresses: None };
+        let daemon = Self {
+            program,
+            data: folder.join("data"),
+            log,
+            passphrase: random_text()?,
+            child: None,
+            addresses: None,
+            settings: Vec::new(),
+        };
         daemon.command(&["init"])?;
         Ok(daemon)
     }
 
+    /// Overrides a key of its configuration, by the name of its environment variable, from the next start on.
+    pub(crate) fn set(&mut self, variable: impl Into<String>, value: impl Into<String>) {
+        self.settings.push((variable.into(), value.into()));
+    }
+
     /// Starts it, on free ports the first time and on the same ones later, and returns when it is ready.
-    pub(super) fn start(&mut self) -> Result<Addresses> {
+    pub(crate) fn start(&mut self) -> Result<Addresses> {
+        self.launch()?;
+        let file = self.data.join("addresses.json");
+        let child = self.child.as_mut().context("mifengd is not running")?;
+        let ready = wait_for(|| match child.try_wait()? {
+            Some(status) => Err(anyhow!("mifengd ended ({status})")),
+            None => Ok(fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())),
+        });
+        let ready = ready.with_context(|| format!("its last words:\n{}", self.last_words()))?;
+        let addresses = ready.context("mifengd was not ready in time")?;
+        self.addresses = Some(addresses);
+        Ok(addresses)
+    }
+
+    /// Starts it as [`Daemon::start`] does, and does not wait.
+    pub(crate) fn launch(&mut self) -> Result<()> {
         let file = self.data.join("addresses.json");
         if file.exists() {
             fs::remove_file(&file)?;
@@ -59,27 +93,19 @@ impl Daemon {
         for (listener, address) in [("CLIENTS", clients), ("ADMIN", admin), ("INTERNAL", internal)] {
             command.env(format!("MIFENG_{listener}_LISTEN"), address.to_string());
         }
-        // The most talkative it can be: what it must not say, it must not say even then.
-        command.env("MIFENG_LOG_LEVEL", "debug");
-        let mut child =
-            command.stdin(Stdio::null()).stdout(log()?).stderr(log()?).spawn().context("starting mifengd")?;
-        let ready = wait_for(|| match child.try_wait()? {
-            Some(status) => bail!("mifengd ended ({status}); its last words:\n{}", self.last_words()),
-            None => Ok(fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())),
-        });
-        self.child = Some(child);
-        let addresses = ready?.context("mifengd was not ready in time")?;
-        self.addresses = Some(addresses);
-        Ok(addresses)
+        command.envs(self.settings.iter().map(|(variable, value)| (variable, value)));
+        let command = command.stdin(Stdio::null()).stdout(log()?).stderr(log()?);
+        self.child = Some(command.spawn().context("starting mifengd")?);
+        Ok(())
     }
 
     /// Where it listens.
-    pub(super) fn addresses(&self) -> Result<Addresses> {
+    pub(crate) fn addresses(&self) -> Result<Addresses> {
         self.addresses.context("mifengd was not started")
     }
 
     /// Asks it to stop (SIGTERM), and waits until it has.
-    pub(super) fn stop(&mut self) -> Result<()> {
+    pub(crate) fn stop(&mut self) -> Result<()> {
         self.signal(Signal::TERM)?;
         let Some(mut child) = self.child.take() else { return Ok(()) };
         let ended = wait_for(|| Ok(child.try_wait()?));
@@ -95,8 +121,8 @@ impl Daemon {
     }
 
     /// Does something while the process stands still (SIGSTOP).
-    pub(super) fn frozen<T>(&self, work: impl FnOnce(u32) -> Result<T>) -> Result<T> {
-        let pid = self.child.as_ref().context("mifengd is not running")?.id();
+    pub(crate) fn frozen<T>(&self, work: impl FnOnce(u32) -> Result<T>) -> Result<T> {
+        let pid = self.pid()?;
         self.signal(Signal::STOP)?;
         let stopped = wait_for(|| Ok(is_stopped(pid)?.then_some(())));
         let result =
@@ -105,25 +131,35 @@ impl Daemon {
         result
     }
 
-    /// `mifengd tenant create NAME`.
-    pub(super) fn create_tenant(&self, name: &str) -> Result<()> {
-        self.command(&["tenant", "create", name]).map(drop)
+    /// Its process.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        Ok(self.child.as_ref().context("mifengd is not running")?.id())
+    }
+
+    /// `mifengd tenant create NAME --suite SUITE`.
+    pub(crate) fn create_tenant(&self, name: &str, suite: &str) -> Result<()> {
+        self.command(&["tenant", "create", name, "--suite", suite]).map(drop)
     }
 
     /// `mifengd tenant delete NAME`.
-    pub(super) fn delete_tenant(&self, name: &str) -> Result<()> {
+    pub(crate) fn delete_tenant(&self, name: &str) -> Result<()> {
         self.command(&["tenant", "delete", name, "--yes"]).map(drop)
     }
 
-    /// `mifengd invite create`.
-    pub(super) fn invite(&self, tenant: &str) -> Result<InviteLink> {
-        let words = self.command(&["invite", "create", "--tenant", tenant])?;
+    /// `mifengd invite create`, for one person.
+    pub(crate) fn invite(&self, tenant: &str) -> Result<InviteLink> {
+        self.invite_many(tenant, 1)
+    }
+
+    /// `mifengd invite create`, for so many people.
+    pub(crate) fn invite_many(&self, tenant: &str, uses: u32) -> Result<InviteLink> {
+        let words = self.command(&["invite", "create", "--tenant", tenant, "--uses", &uses.to_string()])?;
         let line = words.lines().next().unwrap_or_default();
         line.parse().context("mifengd gave no invite that can be read")
     }
 
     /// The database file; the write-ahead log stands beside it.
-    pub(super) fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         self.data.join("store/mifeng.db")
     }
 
@@ -188,7 +224,7 @@ fn wait_for<T>(mut ask: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> 
 }
 
 /// The server's program: named, from the environment, or beside our own.
-pub(super) fn find(named: Option<PathBuf>) -> Result<PathBuf> {
+pub(crate) fn find(named: Option<PathBuf>) -> Result<PathBuf> {
     let own = std::env::current_exe().context("finding this program")?;
     let program = named.unwrap_or_else(|| own.with_file_name("mifengd"));
     match File::open(&program) {

@@ -14,7 +14,7 @@ const SERVER_NAME: &str = "internal.mifeng.internal";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `GET /metrics` with the internal client certificate of the server's data directory; head and body as they came.
-pub(super) async fn fetch(data: &Path, address: SocketAddr) -> Result<Vec<u8>> {
+pub(crate) async fn fetch(data: &Path, address: SocketAddr) -> Result<Vec<u8>> {
     let answer = tokio::time::timeout(TIMEOUT, call(data, address)).await??;
     if answer.starts_with(b"HTTP/1.1 200 ") {
         Ok(answer)
