@@ -13,6 +13,8 @@ pub enum AdminOp {
     CreateInvite,
     /// Closes the account of somebody who has left: none of their devices speaks for them any more.
     CloseUser,
+    /// Gives a tenant a stronger cipher suite.
+    SetSuite,
 }
 
 /// What a caller of the admin listener is, by its certificate.
@@ -33,8 +35,14 @@ pub struct AdminRule {
 
 impl AdminOp {
     /// Every operation.
-    pub const ALL: &'static [Self] =
-        &[Self::CreateTenant, Self::ListTenants, Self::DeleteTenant, Self::CreateInvite, Self::CloseUser];
+    pub const ALL: &'static [Self] = &[
+        Self::CreateTenant,
+        Self::ListTenants,
+        Self::DeleteTenant,
+        Self::CreateInvite,
+        Self::CloseUser,
+        Self::SetSuite,
+    ];
 
     /// The name in paths, logs and audit.
     pub const fn as_str(self) -> &'static str {
@@ -44,6 +52,7 @@ impl AdminOp {
             Self::DeleteTenant => "delete_tenant",
             Self::CreateInvite => "create_invite",
             Self::CloseUser => "close_user",
+            Self::SetSuite => "set_suite",
         }
     }
 
@@ -56,9 +65,11 @@ impl AdminOp {
 /// The rule of an operation.
 pub const fn rule(op: AdminOp) -> AdminRule {
     match op {
-        AdminOp::CreateTenant | AdminOp::DeleteTenant | AdminOp::CreateInvite | AdminOp::CloseUser => {
-            AdminRule { role: Role::Administrator, audited: true }
-        }
+        AdminOp::CreateTenant
+        | AdminOp::DeleteTenant
+        | AdminOp::CreateInvite
+        | AdminOp::CloseUser
+        | AdminOp::SetSuite => AdminRule { role: Role::Administrator, audited: true },
         AdminOp::ListTenants => AdminRule { role: Role::Administrator, audited: false },
     }
 }

@@ -24,6 +24,8 @@ pub struct Membership {
     pub generation: u32,
     /// The group's epoch.
     pub epoch: u64,
+    /// The place in the log of what began the epoch.
+    pub since: u64,
     /// The devices with a leaf, sorted.
     pub devices: Vec<DeviceId>,
 }
@@ -34,9 +36,9 @@ impl Membership {
         self.devices.binary_search(&device).is_ok() || !stands(Defence::Membership)
     }
 
-    /// A successor group begins at epoch 0 again, so that epochs compare within one group only.
+    /// By the log, because epochs begin anew in every group.
     fn is_later_than(&self, other: &Self) -> bool {
-        self.group_id != other.group_id || (self.generation, self.epoch) > (other.generation, other.epoch)
+        (self.generation, self.since) > (other.generation, other.since)
     }
 }
 
@@ -75,8 +77,7 @@ impl Groups {
     pub fn put_tree(&self, tenant: TenantId, conversation: ConversationId, tree: PublicTree) {
         let mut trees = lock(&self.trees);
         let key = (tenant, conversation);
-        let is_later = |kept: &PublicTree| tree.group_id() != kept.group_id() || tree.epoch() > kept.epoch();
-        if trees.find(&key).is_none_or(is_later) {
+        if trees.find(&key).is_none_or(|kept| place(&tree) > place(kept)) {
             trees.put(key, tree);
         }
     }
@@ -85,7 +86,7 @@ impl Groups {
     pub fn replace_tree(&self, tenant: TenantId, conversation: ConversationId, tree: PublicTree) {
         let mut trees = lock(&self.trees);
         let key = (tenant, conversation);
-        if trees.find(&key).is_none_or(|kept| tree.epoch() >= kept.epoch()) {
+        if trees.find(&key).is_none_or(|kept| place(&tree) >= place(kept)) {
             trees.put(key, tree);
         }
     }
@@ -101,6 +102,11 @@ impl Groups {
         lock(&self.memberships).retain(|key| key.0 != tenant);
         lock(&self.trees).retain(|key| key.0 != tenant);
     }
+}
+
+/// Which of two trees of a conversation is the later one: by the group's place in the chain, then by the epoch.
+fn place(tree: &PublicTree) -> (u32, u64) {
+    (tree.policy().ordinal, tree.epoch())
 }
 
 /// A cache of bounded size whose eviction costs nothing: what was used since the young generation began is young, and when
@@ -150,17 +156,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn membership(epoch: u64) -> Arc<Membership> {
-        Arc::new(Membership { group_id: GroupId::from_bytes([0; 16]), generation: 0, epoch, devices: Vec::new() })
+    fn membership(group: u8, epoch: u64, since: u64) -> Arc<Membership> {
+        let group_id = GroupId::from_bytes([group; 16]);
+        Arc::new(Membership { group_id, generation: 0, epoch, since, devices: Vec::new() })
     }
 
     #[test]
     fn an_older_membership_never_replaces_a_later_one() {
         let groups = Groups::new(10);
         let (tenant, conversation) = (TenantId::from_bytes([1; 16]), ConversationId::from_bytes([2; 16]));
-        groups.keep(tenant, conversation, membership(3));
-        groups.keep(tenant, conversation, membership(2));
+        groups.keep(tenant, conversation, membership(0, 3, 7));
+        groups.keep(tenant, conversation, membership(0, 2, 5));
         assert_eq!(groups.membership(tenant, conversation).unwrap().epoch, 3);
+        groups.keep(tenant, conversation, membership(1, 1, 9));
+        groups.keep(tenant, conversation, membership(0, 4, 8));
+        assert_eq!(groups.membership(tenant, conversation).unwrap().epoch, 1, "of the group that came after");
         assert!(groups.membership(TenantId::from_bytes([9; 16]), conversation).is_none());
     }
 

@@ -10,10 +10,16 @@ use crate::{Cause, Error, OpenError};
 use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
 
-const SQLITE: &[&str] =
-    &[include_str!("../migrations/sqlite/V001__first.sql"), include_str!("../migrations/sqlite/V002__devices.sql")];
-const POSTGRES: &[&str] =
-    &[include_str!("../migrations/postgres/V001__first.sql"), include_str!("../migrations/postgres/V002__devices.sql")];
+const SQLITE: &[&str] = &[
+    include_str!("../migrations/sqlite/V001__first.sql"),
+    include_str!("../migrations/sqlite/V002__devices.sql"),
+    include_str!("../migrations/sqlite/V003__successors.sql"),
+];
+const POSTGRES: &[&str] = &[
+    include_str!("../migrations/postgres/V001__first.sql"),
+    include_str!("../migrations/postgres/V002__devices.sql"),
+    include_str!("../migrations/postgres/V003__successors.sql"),
+];
 const _: () = assert!(SQLITE.len() == POSTGRES.len(), "a migration is missing for one of the databases");
 
 const APPLIED: Sql = sql!("select version, digest from schema_migrations order by version");

@@ -253,6 +253,7 @@ columns! {
     trees: Epoch {
         tenant Public "whose";
         conversation Public "which";
+        group_id Public "of which group";
         epoch Public "which epoch";
         tree Sealed "ratchet tree for joiners; names all members";
     }
@@ -298,6 +299,7 @@ columns! {
         generation Public "of the log";
         entry_hash Public "hash chain at the commit";
         epoch Public "which tree belongs to it";
+        group_id Public "of which group the tree is";
         welcome Sealed "MLS Welcome";
     }
     welcome_recipients: Welcome {

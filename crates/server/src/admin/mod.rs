@@ -7,6 +7,7 @@ mod create_invite;
 mod create_tenant;
 mod delete_tenant;
 mod list_tenants;
+mod set_suite;
 
 pub use caller::Caller;
 pub use close_user::{CloseUser, ClosedUser};
@@ -14,6 +15,7 @@ pub use create_invite::{CreateInvite, MadeInvite};
 pub use create_tenant::{CreateTenant, MadeTenant, Suite};
 pub use delete_tenant::{DeleteTenant, Deleted};
 pub use list_tenants::{ListTenants, ListedTenant, ListedTenants};
+pub use set_suite::{SetSuite, SetTo};
 
 use crate::{gateway::failure::Failure, node::Node};
 use axum::{
@@ -66,6 +68,7 @@ async fn handle(State(node): State<Arc<Node>>, Path(operation): Path<String>, bo
         AdminOp::DeleteTenant => answer(read(&body), async |request| delete_tenant::act(&node, request).await).await,
         AdminOp::CreateInvite => answer(read(&body), async |request| create_invite::act(&node, request).await).await,
         AdminOp::CloseUser => answer(read(&body), async |request| close_user::act(&node, request).await).await,
+        AdminOp::SetSuite => answer(read(&body), async |request| set_suite::act(&node, request).await).await,
     };
     match answer {
         Ok(response) => {

@@ -15,7 +15,7 @@ use store::{CommitOutcome, Joiner, NewCommit, Tx};
 use trust::{Change, Committer};
 use wire::sabotage::{Defence, stands};
 use wire::{
-    ConversationId, DeviceId, Entry, ErrorCode, Event,
+    ConversationId, DeviceId, Entry, ErrorCode, Event, GroupId,
     event::{Recorded, WelcomeWaiting},
     frame,
     request::{Commit, RecordedAt},
@@ -81,11 +81,15 @@ async fn check(
     }
 }
 
-/// A commit for another epoch may be a repeat of one that was recorded: then the answer is that of the first time.
+/// A commit for another epoch, or another group, may be a repeat of one that was recorded: then the answer is that of the first time.
 async fn refused(node: &Node, session: &Session, commit: &Commit, error: Refused) -> Result<RecordedAt, Failure> {
-    let Refused::Epoch { epoch, .. } = error else { return Err(membership::refused(&error)) };
+    if !matches!(error, Refused::Epoch { .. } | Refused::WrongGroup) {
+        return Err(membership::refused(&error));
+    }
+    let (group, epoch) = roster::payload::place(&commit.commit).map_err(|error| membership::refused(&error))?;
     let repeat = NewCommit {
         conversation: commit.conversation,
+        group,
         epoch,
         sender: session.device,
         message_id: commit.message_id,
@@ -103,7 +107,9 @@ async fn refused(node: &Node, session: &Session, commit: &Commit, error: Refused
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| {
         // It was not checked, so it must not be recorded: only another epoch's can be a repeat.
         match tx.conversation(conversation)? {
-            Some(there) if there.epoch != epoch => Ok::<_, Failure>(Some(tx.record_commit(repeat)?)),
+            Some(there) if (there.group, there.epoch) != (group, epoch) => {
+                Ok::<_, Failure>(Some(tx.record_commit(repeat)?))
+            }
             _ => Ok(None),
         }
     });
@@ -139,7 +145,7 @@ async fn record(
     let (tenant, conversation) = (session.tenant.id, commit.conversation);
     let added: Vec<DeviceId> = checked.added.iter().map(|leaf| leaf.device).collect();
     let members: Vec<DeviceId> = checked.members.iter().map(|leaf| leaf.device).collect();
-    let mut new = new_commit(session, &checked, &commit);
+    let mut new = new_commit(session, tree.group_id(), &checked, &commit);
     // Applied before it is recorded, because joiners need the new tree in the same transaction. The tree is this task's
     // alone, and is dropped unless the commit is recorded.
     tree.apply(checked).map_err(Failure::internal)?;
@@ -149,7 +155,7 @@ async fn record(
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.record_commit(new)?)).await?;
     match outcome {
         CommitOutcome::Recorded { entry, generation } => {
-            let after = membership::membership(tree.group_id(), generation, tree.epoch(), members);
+            let after = membership::membership(tree.group_id(), generation, (tree.epoch(), entry.seq), members);
             node.groups.keep(tenant, conversation, Arc::new(after));
             node.groups.put_tree(tenant, conversation, tree);
             Ok(tell(node, session, before, &added, conversation, entry, generation))
@@ -164,7 +170,7 @@ async fn record(
     }
 }
 
-fn new_commit(session: &Session, checked: &CheckedCommit, commit: &Commit) -> NewCommit {
+fn new_commit(session: &Session, group: GroupId, checked: &CheckedCommit, commit: &Commit) -> NewCommit {
     let mut joiners: Vec<_> =
         checked.added.iter().map(|leaf| Joiner { device: leaf.device, user: leaf.user, welcomed: true }).collect();
     let mut removed: Vec<_> = checked.removed.iter().map(|leaf| leaf.device).collect();
@@ -179,6 +185,7 @@ fn new_commit(session: &Session, checked: &CheckedCommit, commit: &Commit) -> Ne
     });
     NewCommit {
         conversation: commit.conversation,
+        group,
         epoch: checked.epoch.saturating_sub(1),
         sender: session.device,
         message_id: commit.message_id,

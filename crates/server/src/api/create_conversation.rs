@@ -41,7 +41,7 @@ pub(crate) async fn handle(node: &Node, session: &Session, create: CreateConvers
     });
     match outcome.await? {
         Outcome::Created => {
-            let membership = membership::membership(group_id, 0, 0, [device]);
+            let membership = membership::membership(group_id, 0, (0, 0), [device]);
             node.groups.keep(session.tenant.id, conversation, Arc::new(membership));
             node.groups.put_tree(session.tenant.id, conversation, tree);
             Ok(Done {})

@@ -7,7 +7,7 @@ use crate::{
 };
 use store::Tx;
 use wire::{
-    ConversationId, DeviceId, ErrorCode, UserId,
+    ConversationId, DeviceId, ErrorCode, GroupId, UserId,
     request::{FetchTree, Tree},
 };
 
@@ -21,14 +21,15 @@ enum Found {
 
 pub(crate) async fn handle(node: &Node, session: &Session, fetch: FetchTree) -> Result<Tree, Failure> {
     let (device, user) = (session.device, session.user);
-    let (conversation, epoch) = (fetch.conversation, fetch.epoch);
-    match session.tenant.store.read(move |tx| find(tx, conversation, epoch, device, user)).await? {
+    let (conversation, group, epoch) = (fetch.conversation, fetch.group, fetch.epoch);
+    match session.tenant.store.read(move |tx| find(tx, conversation, (group, epoch), (device, user))).await? {
         Found::Kept(tree) => return Ok(Tree { tree }),
         Found::Nothing => return Err(ErrorCode::Forbidden.into()),
         Found::Current => {}
     }
     let tree = membership::tree(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
-    let bytes = (tree.epoch() == epoch).then(|| tree.tree_bytes());
+    let is_asked = tree.epoch() == epoch && group.is_none_or(|group| group == tree.group_id());
+    let bytes = is_asked.then(|| tree.tree_bytes());
     node.groups.put_tree(session.tenant.id, conversation, tree);
     match bytes {
         Some(bytes) => Ok(Tree { tree: bytes.map_err(Failure::internal)? }),
@@ -40,18 +41,18 @@ pub(crate) async fn handle(node: &Node, session: &Session, fetch: FetchTree) -> 
 fn find(
     tx: &Tx<'_>,
     conversation: ConversationId,
-    epoch: u64,
-    device: DeviceId,
-    user: UserId,
+    (group, epoch): (Option<GroupId>, u64),
+    (device, user): (DeviceId, UserId),
 ) -> Result<Found, Failure> {
     let Some(there) = tx.conversation(conversation)? else { return Ok(Found::Nothing) };
-    let awaits = tx.awaits_tree(conversation, device, epoch)?;
+    let group = group.unwrap_or(there.group);
+    let awaits = tx.awaits_tree(conversation, device, group, epoch)?;
     // A device of a member's user needs the current tree to rejoin from outside.
-    let may_have_current = there.epoch == epoch && tx.is_user_in(conversation, user)?;
+    let may_have_current = (there.group, there.epoch) == (group, epoch) && tx.is_user_in(conversation, user)?;
     if !awaits && !may_have_current {
         return Ok(Found::Nothing);
     }
-    Ok(match tx.tree(conversation, epoch)? {
+    Ok(match tx.tree(conversation, group, epoch)? {
         Some(tree) => Found::Kept(tree),
         None if may_have_current => Found::Current,
         None => Found::Nothing,

@@ -33,18 +33,18 @@ pub(super) async fn of(
 fn load(tx: &Tx<'_>, conversation: ConversationId) -> Result<Option<Membership>, Failure> {
     let Some(there) = tx.conversation(conversation)? else { return Ok(None) };
     let devices = tx.members(conversation)?.into_iter().map(|member| member.device);
-    Ok(Some(membership(there.group, there.generation, there.epoch, devices)))
+    Ok(Some(membership(there.group, there.generation, (there.epoch, there.commit_seq), devices)))
 }
 
 pub(super) fn membership(
     group_id: GroupId,
     generation: u32,
-    epoch: u64,
+    (epoch, since): (u64, u64),
     devices: impl IntoIterator<Item = DeviceId>,
 ) -> Membership {
     let mut devices: Vec<_> = devices.into_iter().collect();
     devices.sort_unstable();
-    Membership { group_id, generation, epoch, devices }
+    Membership { group_id, generation, epoch, since, devices }
 }
 
 /// The conversation's public tree in its current epoch: the one in memory, or one brought back from the store. It is the

@@ -32,6 +32,7 @@ pub(crate) mod propose;
 pub(crate) mod publish_key_packages;
 pub(crate) mod revoke_device;
 pub(crate) mod send;
+pub(crate) mod succeed;
 pub(crate) mod sync;
 pub(crate) mod whisper;
 

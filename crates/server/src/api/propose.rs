@@ -9,11 +9,11 @@ use crate::{
     node::Node,
 };
 use bytes::Bytes;
-use roster::{CheckedProposal, PublicTree, Refused};
+use roster::{CheckedProposal, PublicTree, Refused, payload};
 use rules::admit::{self, Situation};
 use store::{Append, NewEntry, Tx};
 use wire::{
-    Entry, EntryKind, ErrorCode, Event,
+    Entry, EntryKind, ErrorCode, Event, GroupId,
     event::Recorded,
     frame,
     request::{Propose, RecordedAt},
@@ -22,10 +22,15 @@ use wire::{
 pub(crate) async fn handle(node: &Node, session: &Session, propose: Propose) -> Result<RecordedAt, Failure> {
     let conversation = propose.conversation;
     let before = membership::of(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
-    let situation = Situation { member: before.has(session.device), epoch: before.epoch };
-    match admit::send(situation, propose.epoch, propose.payload.len()) {
-        // It may be a repeat of what was recorded in an earlier epoch, which only the store knows.
-        Err(ErrorCode::StaleEpoch) => return repeat(session, propose).await,
+    let member = before.has(session.device);
+    admit::send(Situation { member, epoch: propose.epoch }, propose.epoch, propose.payload.len())?;
+    let (group, _) = payload::place(&propose.payload).map_err(|_| ErrorCode::Malformed)?;
+    // It may be a repeat of what was recorded in an earlier epoch or group, which only the store knows.
+    if group != before.group_id {
+        return repeat(session, group, propose).await;
+    }
+    match admit::send(Situation { member, epoch: before.epoch }, propose.epoch, propose.payload.len()) {
+        Err(ErrorCode::StaleEpoch) => return repeat(session, group, propose).await,
         other => other?,
     }
     let tree = membership::tree(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
@@ -56,11 +61,11 @@ fn is_by_caller(session: &Session, checked: &CheckedProposal, propose: &Propose)
 }
 
 /// Only a repeat is answered: what was not checked must not be recorded, and an epoch that is over stays over.
-async fn repeat(session: &Session, propose: Propose) -> Result<RecordedAt, Failure> {
+async fn repeat(session: &Session, group: GroupId, propose: Propose) -> Result<RecordedAt, Failure> {
     let (conversation, epoch) = (propose.conversation, propose.epoch);
-    let new = new_entry(session, propose);
+    let new = new_entry(session, group, propose);
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| match tx.conversation(conversation)? {
-        Some(there) if there.epoch != epoch => Ok::<_, Failure>(Some(tx.append_entry(new)?)),
+        Some(there) if (there.group, there.epoch) != (group, epoch) => Ok::<_, Failure>(Some(tx.append_entry(new)?)),
         _ => Ok(None),
     });
     match outcome.await? {
@@ -81,7 +86,7 @@ async fn record(
     let (tenant, conversation) = (session.tenant.id, propose.conversation);
     // Kept before it is recorded, because the tree is this task's alone, and dropped unless the proposal is recorded.
     tree.keep_proposal(checked).map_err(Failure::internal)?;
-    let new = new_entry(session, propose);
+    let new = new_entry(session, tree.group_id(), propose);
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.append_entry(new)?)).await?;
     match outcome {
         Append::Recorded { entry, generation } => {
@@ -99,9 +104,10 @@ async fn record(
     }
 }
 
-fn new_entry(session: &Session, propose: Propose) -> NewEntry {
+fn new_entry(session: &Session, group: GroupId, propose: Propose) -> NewEntry {
     NewEntry {
         conversation: propose.conversation,
+        group,
         epoch: propose.epoch,
         kind: EntryKind::Proposal,
         sender: session.device,

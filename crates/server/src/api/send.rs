@@ -19,7 +19,7 @@ use std::sync::Arc;
 use store::{Append, NewEntry};
 use tokio::sync::OwnedSemaphorePermit;
 use wire::{
-    Entry, EntryKind, ErrorCode, Event, Op,
+    Entry, EntryKind, ErrorCode, Event, GroupId, Op,
     event::Recorded,
     frame,
     request::{RecordedAt, Send},
@@ -34,14 +34,10 @@ pub(crate) async fn begin(
     send: Send,
 ) -> Result<(), Failure> {
     let membership = membership::of(node, session, send.conversation).await?.ok_or(ErrorCode::Forbidden)?;
-    let stale = match decide(session, &membership, &send) {
-        Ok(()) => false,
-        // It may be a repeat of what was accepted in an earlier epoch, which only the store knows.
-        Err(ErrorCode::StaleEpoch) => true,
-        Err(code) => return Err(code.into()),
-    };
+    let Place { group, stale } = decide(session, &membership, &send)?;
     let new = NewEntry {
         conversation: send.conversation,
+        group,
         epoch: send.epoch,
         kind: EntryKind::Application,
         sender: session.device,
@@ -70,14 +66,30 @@ pub(crate) async fn begin(
     Ok(())
 }
 
+/// For which group a message was sealed, and whether its time is over: then it may be a repeat of what was accepted before,
+/// which only the store knows.
+struct Place {
+    group: GroupId,
+    stale: bool,
+}
+
 /// Whether the message may be recorded, as far as it shows on its outside.
-fn decide(session: &Session, membership: &Membership, send: &Send) -> Result<(), ErrorCode> {
-    let situation = Situation { member: membership.has(session.device), epoch: membership.epoch };
-    admit::send(situation, send.epoch, send.payload.len())?;
+fn decide(session: &Session, membership: &Membership, send: &Send) -> Result<Place, ErrorCode> {
+    let member = membership.has(session.device);
+    admit::send(Situation { member, epoch: send.epoch }, send.epoch, send.payload.len())?;
     let facts = check_application(&send.payload).map_err(|_| ErrorCode::Malformed)?;
-    let agrees =
-        facts.group_id == membership.group_id && facts.epoch == send.epoch && facts.aad.message_id == send.message_id;
-    if agrees { Ok(()) } else { Err(ErrorCode::Malformed) }
+    if facts.epoch != send.epoch || facts.aad.message_id != send.message_id {
+        return Err(ErrorCode::Malformed);
+    }
+    if facts.group_id != membership.group_id {
+        return Ok(Place { group: facts.group_id, stale: true });
+    }
+    let admitted = admit::send(Situation { member, epoch: membership.epoch }, send.epoch, send.payload.len());
+    match admitted {
+        Ok(()) => Ok(Place { group: facts.group_id, stale: false }),
+        Err(ErrorCode::StaleEpoch) => Ok(Place { group: facts.group_id, stale: true }),
+        Err(code) => Err(code),
+    }
 }
 
 /// What is to be done when the entry is durable. It runs on the store's thread, so it only encodes and queues.

@@ -1,7 +1,7 @@
 //! `mifengd tenant`
 
 use super::say;
-use crate::admin::{Caller, CreateTenant, DeleteTenant, ListTenants, Suite};
+use crate::admin::{Caller, CreateTenant, DeleteTenant, ListTenants, SetSuite, Suite};
 use clap::{Subcommand, ValueEnum};
 use std::{path::Path, process::ExitCode};
 
@@ -17,6 +17,14 @@ pub(super) enum Command {
     },
     /// Lists the tenants.
     List,
+    /// Gives a tenant a stronger cipher suite; its groups move to it. There is no way back to a weaker one.
+    Suite {
+        /// The tenant's name.
+        #[arg(long)]
+        tenant: String,
+        /// The MLS cipher suite of its groups from now on.
+        suite: SuiteName,
+    },
     /// Destroys a tenant: its keys, its users, its conversations. There is no way back.
     Delete {
         /// Its name.
@@ -36,21 +44,31 @@ pub(super) enum SuiteName {
     Classical,
 }
 
+impl From<SuiteName> for Suite {
+    fn from(name: SuiteName) -> Self {
+        match name {
+            SuiteName::PostQuantum => Self::PostQuantum,
+            SuiteName::Classical => Self::Classical,
+        }
+    }
+}
+
 pub(super) fn run(data: &Path, command: &Command) -> anyhow::Result<ExitCode> {
     let caller = Caller::of(data)?;
     match command {
         Command::Create { name, suite } => {
-            let suite = match suite {
-                SuiteName::PostQuantum => Suite::PostQuantum,
-                SuiteName::Classical => Suite::Classical,
-            };
-            let made = caller.call(&CreateTenant { name: name.clone(), suite })?;
+            let made = caller.call(&CreateTenant { name: name.clone(), suite: (*suite).into() })?;
             say(format_args!("tenant {} made ({})", made.name, made.id))?;
         }
         Command::List => {
             for tenant in caller.call(&ListTenants {})?.tenants {
                 say(format_args!("{}\t{}\t{}", tenant.name, tenant.id, tenant.suite))?;
             }
+        }
+        Command::Suite { tenant, suite } => {
+            let set = caller.call(&SetSuite { name: tenant.clone(), suite: (*suite).into() })?;
+            let before = if set.changed { "" } else { " already" };
+            say(format_args!("tenant {tenant} is{before} {}", set.suite))?;
         }
         Command::Delete { name, yes: true } => {
             caller.call(&DeleteTenant { name: name.clone() })?;

@@ -87,6 +87,7 @@ async fn device(connection: &Connection, op: Op, id: u32, body: &[u8]) -> Answer
         Op::FetchTree => act(id, body, |p| api::fetch_tree::handle(node, session, p)).await,
         Op::FetchGroupInfo => act(id, body, |p| api::fetch_group_info::handle(session, p)).await,
         Op::Whisper => act(id, body, |p| api::whisper::handle(node, session, p)).await,
+        Op::Succeed => act(id, body, |p| api::succeed::handle(node, session, p)).await,
         Op::Propose => act(id, body, |p| api::propose::handle(node, session, p)).await,
         Op::FetchOffer => act(id, body, |p| api::fetch_offer::handle(session, p)).await,
         Op::AnswerLink => act(id, body, |p| api::answer_link::handle(node, session, p)).await,

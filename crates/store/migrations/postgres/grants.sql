@@ -8,4 +8,5 @@ begin
     execute format('grant select, insert, update, delete on all tables in schema mifeng to %I', role);
     execute format('revoke insert, update, delete on schema_migrations from %I', role);
     execute format('revoke update on tenants, chain_entries, log_entries, audit_entries from %I', role);
+    execute format('grant update (suite) on tenants to %I', role);
 end $$;

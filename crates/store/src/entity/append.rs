@@ -13,7 +13,8 @@ use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 use trust::EntryHash;
 use wire::request::RecordedAt;
-use wire::{ConversationId, DeviceId, Entry, EntryKind, MessageId, UnixMillis};
+use wire::sabotage::{Defence, stands};
+use wire::{ConversationId, DeviceId, Entry, EntryKind, GroupId, MessageId, UnixMillis};
 
 pub(super) const PAYLOAD: SealedColumn = sealed("log_entries", "payload");
 
@@ -25,6 +26,8 @@ const ENTRIES_MAX: u64 = keyring::SEALS_MAX / 8;
 pub struct NewEntry {
     /// Where.
     pub conversation: ConversationId,
+    /// The group for which it was made; must be the current one.
+    pub group: GroupId,
     /// The epoch in which it was made; must be the current one.
     pub epoch: u64,
     /// Application message or proposal.
@@ -52,9 +55,9 @@ pub enum Append {
     /// It was in the log before; the answer is the same. For an application message this holds however often it was
     /// sealed anew: its id is what counts.
     Repeated(RecordedAt),
-    /// Another epoch is the current one.
+    /// Another epoch is the current one, or another group.
     StaleEpoch {
-        /// That one.
+        /// The epoch that is.
         current: u64,
     },
     /// The id belongs to an entry of another kind, or to another commit.
@@ -65,6 +68,7 @@ pub enum Append {
 
 /// What a conversation's row says of its log.
 pub(super) struct Head {
+    pub(super) group: GroupId,
     pub(super) epoch: u64,
     pub(super) seq: u64,
     pub(super) hash: EntryHash,
@@ -110,6 +114,7 @@ impl Tx<'_> {
                 None => return Ok(Append::NoConversation),
             },
         };
+        let group = new.group;
         let entry = new.into_entry(log.head.seq);
         let window = match windows.entry((self.tenant, conversation, entry.sender)) {
             Slot::Occupied(window) => window.into_mut(),
@@ -120,7 +125,7 @@ impl Tx<'_> {
         if let Some(before) = window.sends.find(entry.message_id) {
             return self.recorded_before(conversation, &log.head, &entry, before);
         }
-        if log.head.epoch != entry.epoch {
+        if !log.head.is_at(group, entry.epoch) {
             return Ok(Append::StaleEpoch { current: log.head.epoch });
         }
         let row = self.seal_entry(&log.key, conversation, log.head.generation, &entry)?;
@@ -166,7 +171,7 @@ impl Tx<'_> {
 
     pub(super) fn head(&self, conversation: ConversationId) -> Result<Option<Head>, Error> {
         let text = sql!(
-            "select epoch, head_seq, head_hash, generation from conversations where tenant = $1 and conversation = $2"
+            "select epoch, head_seq, head_hash, generation, group_id from conversations where tenant = $1 and conversation = $2"
         );
         self.session.row(text, values![self.tenant, conversation], Head::read)
     }
@@ -174,7 +179,7 @@ impl Tx<'_> {
     /// As [`Tx::head`], and nobody else writes to the conversation until the end of the transaction.
     pub(super) fn lock_head(&mut self, conversation: ConversationId) -> Result<Option<Head>, Error> {
         let text = sql!(
-            "select epoch, head_seq, head_hash, generation from conversations where tenant = $1 and conversation = $2 \
+            "select epoch, head_seq, head_hash, generation, group_id from conversations where tenant = $1 and conversation = $2 \
              {for update}"
         );
         self.session.row(text, values![self.tenant, conversation], Head::read)
@@ -241,9 +246,15 @@ impl Tx<'_> {
 }
 
 impl Head {
+    /// Whether this group in this epoch serves the conversation. Epochs begin at 0 in every group.
+    pub(super) fn is_at(&self, group: GroupId, epoch: u64) -> bool {
+        self.epoch == epoch && (self.group == group || !stands(Defence::GroupOfConversation))
+    }
+
     pub(super) fn read(row: &Row<'_>) -> Result<Self, Error> {
         let hash = EntryHash(row.array(2)?);
-        Ok(Self { epoch: row.number(0)?, seq: row.number(1)?, hash, generation: row.number(3)? })
+        let (epoch, seq, generation) = (row.number(0)?, row.number(1)?, row.number(3)?);
+        Ok(Self { group: row.id(4)?, epoch, seq, hash, generation })
     }
 }
 
@@ -271,6 +282,7 @@ pub(super) fn kind(number: u8) -> Result<EntryKind, Error> {
         0 => Ok(EntryKind::Application),
         1 => Ok(EntryKind::Commit),
         2 => Ok(EntryKind::Proposal),
+        3 => Ok(EntryKind::Succession),
         _ => Err(Error::Malformed),
     }
 }
@@ -280,5 +292,6 @@ const fn kind_number(kind: EntryKind) -> u8 {
         EntryKind::Application => 0,
         EntryKind::Commit => 1,
         EntryKind::Proposal => 2,
+        EntryKind::Succession => 3,
     }
 }

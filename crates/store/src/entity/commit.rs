@@ -1,19 +1,22 @@
 //! Recording a commit: the log entry, the new epoch, who joined and who left, in one transaction.
 
-use super::append::Append;
+use super::append::{Append, Head};
+use super::welcome::Leads;
 use crate::sql::{sql, values};
 use crate::{Error, Tx};
 use keyring::{DataKey, KeyUse};
 use trust::EntryHash;
 use wire::request::RecordedAt;
 use wire::sabotage::{Defence, stands};
-use wire::{ConversationId, DeviceId, Entry, EntryKind, MessageId, UnixMillis, UserId};
+use wire::{ConversationId, DeviceId, Entry, EntryKind, GroupId, MessageId, UnixMillis, UserId};
 
 /// A commit that `roster` and the group's policy have accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCommit {
     /// Where.
     pub conversation: ConversationId,
+    /// The group that it is a commit of; must be the current one.
+    pub group: GroupId,
     /// The epoch that it ends; must be the current one.
     pub epoch: u64,
     /// The device that sent it, as it was authenticated.
@@ -81,13 +84,14 @@ impl Tx<'_> {
     /// [`Error::LogFull`], [`Error`] of the storage.
     pub fn record_commit(&mut self, new: NewCommit) -> Result<CommitOutcome, Error> {
         let Some(head) = self.lock_head(new.conversation)? else { return Ok(CommitOutcome::NoConversation) };
+        let group = new.group;
         let (entry, change) = new.split(head.seq);
         let conversation = change.conversation;
         let mut recent = self.recent_sends(conversation, entry.sender)?;
         if let Some(before) = recent.find(entry.message_id) {
             return self.recorded_before(conversation, &head, &entry, before).map(outcome_of_repeat);
         }
-        if head.epoch != entry.epoch && stands(Defence::EpochCompareAndSet) {
+        if !head.is_at(group, entry.epoch) && stands(Defence::EpochCompareAndSet) {
             return Ok(CommitOutcome::EpochTaken { current: head.epoch });
         }
         let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;
@@ -97,7 +101,7 @@ impl Tx<'_> {
         if !self.begin_epoch(conversation, &entry, hash)? && stands(Defence::EpochCompareAndSet) {
             return Err(Error::Malformed);
         }
-        self.apply(&key, &change, &entry, hash, head.generation)?;
+        self.apply(&key, &change, &entry, hash, &head)?;
         Ok(CommitOutcome::Recorded { entry, generation: head.generation })
     }
 
@@ -117,7 +121,7 @@ impl Tx<'_> {
         change: &Change,
         entry: &Entry,
         hash: EntryHash,
-        generation: u32,
+        head: &Head,
     ) -> Result<(), Error> {
         let (conversation, epoch) = (change.conversation, entry.epoch + 1);
         self.put_group(key, conversation, epoch, &change.group_info, change.policy.as_deref())?;
@@ -133,15 +137,16 @@ impl Tx<'_> {
         }
         if let Some(welcome) = &change.welcome {
             let recipients = change.joiners.iter().filter(|joiner| joiner.welcomed).map(|joiner| joiner.device);
-            self.put_welcome(key, conversation, entry, hash, generation, welcome, recipients)?;
+            let leads = Leads { entry, hash, generation: head.generation, group: head.group, epoch };
+            self.put_welcome(key, conversation, &leads, welcome, recipients)?;
         }
         if let Some(tree) = &change.tree {
-            self.put_tree(key, conversation, epoch, tree)?;
+            self.put_tree(key, conversation, (head.group, epoch), tree)?;
         }
         if let Some(state) = &change.public_group {
             self.put_public_group(conversation, entry.seq, state)?;
         }
-        self.drop_unneeded_trees(conversation, epoch)
+        self.drop_unneeded_trees(conversation, (head.group, epoch))
     }
 }
 
@@ -182,7 +187,7 @@ impl NewCommit {
     }
 }
 
-fn outcome_of_repeat(before: Append) -> CommitOutcome {
+pub(super) fn outcome_of_repeat(before: Append) -> CommitOutcome {
     match before {
         Append::Repeated(at) => CommitOutcome::Repeated(at),
         _ => CommitOutcome::KeyReused,

@@ -102,7 +102,7 @@ impl Tx<'_> {
         }
         let key = self.key_or_new(KeyUse::Conversation, new.conversation.as_bytes())?;
         self.put_group(&key, new.conversation, 0, new.group_info, Some(new.policy))?;
-        self.put_tree(&key, new.conversation, 0, new.tree)?;
+        self.put_tree(&key, new.conversation, (new.group, 0), new.tree)?;
         if let Some(state) = new.public_group {
             self.put_public_group(new.conversation, 0, state)?;
         }

@@ -14,7 +14,7 @@ use std::collections::hash_map::Entry as Slot;
 use wire::{ConversationId, DeviceId, TenantId};
 
 /// In the order of their ids, so that two writers do not wait for each other.
-const LOCK_HEADS: &str = "select epoch, head_seq, head_hash, generation, conversation from conversations \
+const LOCK_HEADS: &str = "select epoch, head_seq, head_hash, generation, group_id, conversation from conversations \
     where tenant = $1 and conversation = any($2) order by conversation for update";
 
 const READ_WINDOWS: &str = "select r.conversation, r.device, r.sends from \
@@ -72,7 +72,7 @@ impl Session {
 
     fn keep_heads(&self, tenant: TenantId, rows: &[tokio_postgres::Row]) -> Result<(), Error> {
         for row in rows.iter().map(Row::Postgres) {
-            let (head, conversation) = (Head::read(&row)?, row.id(4)?);
+            let (head, conversation) = (Head::read(&row)?, row.id(5)?);
             match (Tx { session: self, tenant }).conversation_key(conversation) {
                 Ok(key) => {
                     let log = LogTail { head, key, moved: false };

@@ -82,6 +82,16 @@ impl OperatorTx<'_> {
         self.session.rows(text, values![], |row| tenant(row).map(Some))
     }
 
+    /// Gives a tenant another cipher suite. Key packages of the old one are of no use any more and go.
+    ///
+    /// # Errors
+    /// [`Error`] of the storage.
+    pub fn set_suite(&mut self, tenant: TenantId, suite: u16) -> Result<(), Error> {
+        self.on(tenant);
+        self.session.execute(sql!("update tenants set suite = $2 where tenant = $1"), values![tenant, suite])?;
+        self.session.execute(sql!("delete from key_packages where tenant = $1"), values![tenant]).map(drop)
+    }
+
     /// Deletes a tenant and everything that belongs to it. Its keys are overwritten first: freed pages are not wiped, and
     /// without the keys nothing else in them can be read. `false` when there is none.
     ///

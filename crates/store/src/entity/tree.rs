@@ -5,7 +5,7 @@ use crate::schema::{SealedColumn, sealed};
 use crate::sql::{Row, sql, values};
 use crate::{Error, Tx};
 use keyring::{DataKey, KeyUse};
-use wire::ConversationId;
+use wire::{ConversationId, GroupId};
 
 const TREE: SealedColumn = sealed("trees", "tree");
 const STATE: SealedColumn = sealed("public_groups", "state");
@@ -25,10 +25,11 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`Error::Sealed`] when it was tampered with, [`Error`] of the storage.
-    pub fn tree(&self, conversation: ConversationId, epoch: u64) -> Result<Option<Vec<u8>>, Error> {
-        let text = sql!("select tree from trees where tenant = $1 and conversation = $2 and epoch = $3");
-        let found =
-            self.session.row(text, values![self.tenant, conversation, epoch], |row| Ok(row.bytes(0)?.to_vec()))?;
+    pub fn tree(&self, conversation: ConversationId, group: GroupId, epoch: u64) -> Result<Option<Vec<u8>>, Error> {
+        let text =
+            sql!("select tree from trees where tenant = $1 and conversation = $2 and epoch = $3 and group_id = $4");
+        let values = values![self.tenant, conversation, epoch, group];
+        let found = self.session.row(text, values, |row| Ok(row.bytes(0)?.to_vec()))?;
         let Some(sealed) = found else { return Ok(None) };
         let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;
         self.open(&key, TREE, &row(conversation, epoch), &sealed).map(Some)
@@ -67,20 +68,25 @@ impl Tx<'_> {
         &mut self,
         key: &DataKey,
         conversation: ConversationId,
-        epoch: u64,
+        (group, epoch): (GroupId, u64),
         tree: &[u8],
     ) -> Result<(), Error> {
         let tree = self.seal(key, TREE, &row(conversation, epoch), tree)?;
-        let text = sql!("insert into trees (tenant, conversation, epoch, tree) values ($1, $2, $3, $4)");
-        self.session.execute(text, values![self.tenant, conversation, epoch, tree]).map(drop)
+        let text = sql!("insert into trees (tenant, conversation, group_id, epoch, tree) values ($1, $2, $3, $4, $5)");
+        self.session.execute(text, values![self.tenant, conversation, group, epoch, tree]).map(drop)
     }
 
     /// Deletes the trees that neither the current epoch nor a waiting Welcome needs.
-    pub(super) fn drop_unneeded_trees(&mut self, conversation: ConversationId, current: u64) -> Result<(), Error> {
+    pub(super) fn drop_unneeded_trees(
+        &mut self,
+        conversation: ConversationId,
+        (group, epoch): (GroupId, u64),
+    ) -> Result<(), Error> {
         let text = sql!(
-            "delete from trees where tenant = $1 and conversation = $2 and epoch <> $3 and not exists ( \
-             select 1 from welcomes w where w.tenant = $1 and w.conversation = $2 and w.epoch = trees.epoch)"
+            "delete from trees where tenant = $1 and conversation = $2 and (epoch <> $3 or group_id <> $4) \
+             and not exists (select 1 from welcomes w where w.tenant = $1 and w.conversation = $2 \
+             and w.epoch = trees.epoch and w.group_id = trees.group_id)"
         );
-        self.session.execute(text, values![self.tenant, conversation, current]).map(drop)
+        self.session.execute(text, values![self.tenant, conversation, epoch, group]).map(drop)
     }
 }

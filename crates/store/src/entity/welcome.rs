@@ -7,9 +7,18 @@ use crate::{Error, Tx};
 use keyring::{DataKey, KeyUse};
 use trust::EntryHash;
 use wire::request::PendingWelcome;
-use wire::{ConversationId, DeviceId, Entry};
+use wire::{ConversationId, DeviceId, Entry, GroupId};
 
 const WELCOME: SealedColumn = sealed("welcomes", "welcome");
+
+/// Where a Welcome leads: the entry that it belongs to, and the epoch that this has begun.
+pub(super) struct Leads<'e> {
+    pub(super) entry: &'e Entry,
+    pub(super) hash: EntryHash,
+    pub(super) generation: u32,
+    pub(super) group: GroupId,
+    pub(super) epoch: u64,
+}
 
 impl Tx<'_> {
     /// The Welcomes that wait for a device, oldest first.
@@ -18,7 +27,7 @@ impl Tx<'_> {
     /// [`Error::Sealed`] when one was tampered with, [`Error`] of the storage.
     pub fn welcomes(&self, device: DeviceId, limit: u32) -> Result<Vec<PendingWelcome>, Error> {
         let text = sql!(
-            "select w.conversation, w.sender, w.seq, w.generation, w.entry_hash, w.epoch, w.welcome \
+            "select w.conversation, w.sender, w.seq, w.generation, w.entry_hash, w.epoch, w.welcome, w.group_id \
              from welcome_recipients r join welcomes w \
              on w.tenant = r.tenant and w.conversation = r.conversation and w.seq = r.seq \
              where r.tenant = $1 and r.device = $2 order by w.conversation, w.seq limit $3"
@@ -32,6 +41,7 @@ impl Tx<'_> {
                 entry_hash: row.array(4)?,
                 epoch: row.number(5)?,
                 welcome: row.bytes(6)?.to_vec(),
+                group: row.id(7)?,
             }))
         })?;
         for welcome in &mut waiting {
@@ -50,17 +60,24 @@ impl Tx<'_> {
         Ok(self.session.row(text, values![self.tenant, device], |row| row.number(0))?.unwrap_or(0))
     }
 
-    /// Whether a Welcome that waits for the device needs the tree of this epoch.
+    /// Whether a Welcome that waits for the device needs the tree of this epoch of this group.
     ///
     /// # Errors
     /// [`Error`] of the storage.
-    pub fn awaits_tree(&self, conversation: ConversationId, device: DeviceId, epoch: u64) -> Result<bool, Error> {
+    pub fn awaits_tree(
+        &self,
+        conversation: ConversationId,
+        device: DeviceId,
+        group: GroupId,
+        epoch: u64,
+    ) -> Result<bool, Error> {
         let text = sql!(
             "select 1 from welcome_recipients r join welcomes w \
              on w.tenant = r.tenant and w.conversation = r.conversation and w.seq = r.seq \
-             where r.tenant = $1 and r.device = $2 and r.conversation = $3 and w.epoch = $4"
+             where r.tenant = $1 and r.device = $2 and r.conversation = $3 and w.epoch = $4 and w.group_id = $5"
         );
-        Ok(self.session.row(text, values![self.tenant, device, conversation, epoch], |_| Ok(()))?.is_some())
+        let values = values![self.tenant, device, conversation, epoch, group];
+        Ok(self.session.row(text, values, |_| Ok(()))?.is_some())
     }
 
     /// The device needs the Welcome no more. `false` when none waited, as for a repeat.
@@ -90,24 +107,22 @@ impl Tx<'_> {
         waiting.into_iter().try_for_each(|conversation| self.withdraw_welcomes(conversation, device))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the commit's parts; a struct would only be taken apart here")]
     pub(super) fn put_welcome(
         &mut self,
         key: &DataKey,
         conversation: ConversationId,
-        entry: &Entry,
-        hash: EntryHash,
-        generation: u32,
+        leads: &Leads<'_>,
         welcome: &[u8],
         recipients: impl Iterator<Item = DeviceId>,
     ) -> Result<(), Error> {
+        let Leads { entry, hash, generation, group, epoch } = leads;
         let sealed = self.seal(key, WELCOME, &row(conversation, entry.seq), welcome)?;
         let text = sql!(
-            "insert into welcomes (tenant, conversation, seq, sender, generation, entry_hash, epoch, welcome) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8)"
+            "insert into welcomes (tenant, conversation, seq, sender, generation, entry_hash, epoch, welcome, group_id) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
         );
-        let epoch = entry.epoch + 1;
-        let values = values![self.tenant, conversation, entry.seq, entry.sender, generation, hash.0, epoch, sealed];
+        let (seq, sender) = (entry.seq, entry.sender);
+        let values = values![self.tenant, conversation, seq, sender, *generation, hash.0, *epoch, sealed, *group];
         self.session.execute(text, values)?;
         for device in recipients {
             let text =
@@ -135,6 +150,6 @@ impl Tx<'_> {
         );
         self.session.execute(text, values![self.tenant, conversation])?;
         let Some(head) = self.head(conversation)? else { return Ok(()) };
-        self.drop_unneeded_trees(conversation, head.epoch)
+        self.drop_unneeded_trees(conversation, (head.group, head.epoch))
     }
 }
