@@ -29,7 +29,7 @@ impl Turn<'_> {
                 // What kind it is stands in its policy.
                 None => ConversationRow::new(id, Kind::Group, ConversationState::Joining),
                 Some(row) if row.state == ConversationState::Left => {
-                    ConversationRow { state: ConversationState::Joining, group: None, ..row }
+                    ConversationRow { state: ConversationState::Joining, group: None, repaired_at: None, ..row }
                 }
                 Some(_) => continue,
             };
@@ -52,7 +52,8 @@ impl Turn<'_> {
         match self.memory.repairs.get(&row.id) {
             _ if row.group.is_some() => self.request(Work::Stay(row.id), &FetchStay { conversation: row.id }),
             Some(current) => {
-                let tree = FetchTree { conversation: row.id, epoch: current.epoch };
+                let group = e2ee::group_of(&current.group_info).ok();
+                let tree = FetchTree { conversation: row.id, epoch: current.epoch, group };
                 self.request(Work::RejoinTree(row.id), &tree);
             }
             None => self.request(Work::GroupInfo(row.id), &FetchGroupInfo { conversation: row.id }),
@@ -92,6 +93,12 @@ impl Turn<'_> {
         if row.state != ConversationState::Joining {
             return Ok(());
         }
+        let is_repair = row.repaired_at.is_some();
+        if is_repair && row.cursor > 0 && stay.seq > row.cursor + 1 {
+            let missed = stay.seq - row.cursor - 1;
+            let reason = format!("{missed} entries were recorded while this device had no place in the group");
+            self.mark_missed(&row, stay.seq, &reason)?;
+        }
         let row = ConversationRow {
             state: ConversationState::Active,
             generation: stay.generation,
@@ -107,7 +114,8 @@ impl Turn<'_> {
         conversation::remember_hash(self.db, &row)?;
         self.memory.attention.insert(id);
         self.watch_renewal(&row);
-        self.tell(Event::ConversationAdded(id));
+        self.memory.failed_rejoins.remove(&id);
+        self.tell(if is_repair { Event::Repaired(id) } else { Event::ConversationAdded(id) });
         self.take_over(&row)
     }
 

@@ -115,6 +115,16 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A group took the place of a conversation's group that may not: it was made under a weaker policy or suite, or lets
+    /// somebody in, or leaves somebody out. It is not followed.
+    SuccessorRefused {
+        /// Where.
+        conversation: ConversationId,
+        /// Who made it.
+        by: DeviceId,
+        /// Why.
+        reason: String,
+    },
     /// Starting a conversation waits: the other person has no device that can be added now.
     NoKeyPackage(ConversationId),
     /// The unsent messages of a conversation moved to the one that the other person had started first.

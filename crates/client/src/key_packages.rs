@@ -68,6 +68,15 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Forgets the packages that the server has not got: they are of a suite that it does not want any more.
+    pub(crate) fn forget_unpublished(&mut self) -> Result<(), Error> {
+        for (id, reference) in key_package::unpublished(self.db)? {
+            self.act(|device, _| device.forget_key_package(&reference).map(|writes| ((), writes)))??;
+            key_package::delete(self.db, id)?;
+        }
+        Ok(())
+    }
+
     /// Forgets the private keys of packages that nobody can use any more.
     pub(crate) fn forget_key_packages(&mut self) -> Result<(), Error> {
         let (dead, replaced) = (self.now.saturating_sub(DEAD_AFTER_MS), self.now.saturating_sub(2 * HAND_OUT_MS));

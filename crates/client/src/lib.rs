@@ -47,6 +47,7 @@ mod session;
 mod settings;
 mod siblings;
 mod start;
+mod succession;
 mod sweep;
 mod turn;
 mod typing;

@@ -10,12 +10,13 @@ use crate::turn::{Turn, identity, is_transient};
 use crate::{ConversationState, Error, Event};
 use e2ee::Suite;
 use std::sync::Arc;
-use trust::AuthorityPublicKey;
+use trust::{AuthorityPublicKey, registry};
 use vault::password::Registration;
 use vault::{AccountKey, DeviceKey};
 use wire::request::{
     Authenticate, Authenticated, Cursor, Greeting, Hello, JoinChallenge, JoinFinish, JoinStart, Sync, Synced,
 };
+use wire::sabotage::{Defence, stands};
 use wire::{DeviceId, Refusal, UserId};
 use zeroize::Zeroizing;
 
@@ -35,15 +36,34 @@ impl Turn<'_> {
     }
 
     pub(crate) fn greeted(&mut self, greeting: Greeting) -> Result<(), Error> {
-        let tenant = greeting.tenant;
+        let (tenant, suite) = (greeting.tenant, greeting.suite);
         self.memory.session.greeting = Some(greeting);
         match self.memory.account.clone() {
             Some(account) if account.tenant != tenant => Err(Error::Protocol("the tenant is another one")),
+            Some(account) if account.suite != suite => self.take_suite(&account, suite),
+            account => self.go_on(account),
+        }
+    }
+
+    fn go_on(&mut self, account: Option<Arc<Account>>) -> Result<(), Error> {
+        match account {
             Some(account) if account.join_finish.is_some() => self.repeat_join(&account),
             Some(account) => self.authenticate(&account),
             None if self.memory.linking.is_some() => self.start_login(),
             None => self.start_join(),
         }
+    }
+
+    /// The tenant has another cipher suite. It only ever becomes stronger: a server that says otherwise is left.
+    fn take_suite(&mut self, account: &Account, suite: u16) -> Result<(), Error> {
+        if !registry::is_as_strong(suite, account.suite) && stands(Defence::SuiteOnlyStronger) {
+            return Err(Error::Protocol("the tenant's cipher suite has become weaker"));
+        }
+        let account = Arc::new(Account { suite, join_finish: account.join_finish.clone(), ..copy(account) });
+        account::save(self.db, &account)?;
+        self.memory.account = Some(Arc::clone(&account));
+        self.forget_unpublished()?;
+        self.go_on(Some(account))
     }
 
     fn start_join(&mut self) -> Result<(), Error> {

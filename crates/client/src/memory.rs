@@ -3,6 +3,7 @@
 use crate::database::account::Account;
 use crate::link::{Linking, Opening};
 use crate::session::Session;
+use crate::succession::{Arrival, Attempt};
 use crate::typing::Typing;
 use e2ee::Group;
 use std::cell::RefCell;
@@ -50,6 +51,14 @@ pub(crate) struct Memory {
     /// Refusals for a stale epoch in a row, without an entry in between.
     pub(crate) stale: HashMap<ConversationId, u32>,
     pub(crate) repairs: HashMap<ConversationId, CurrentGroup>,
+    /// Rejoins in a row that led nowhere.
+    pub(crate) failed_rejoins: HashMap<ConversationId, u32>,
+    /// Successions that wait in the log for what they need.
+    pub(crate) arrivals: HashMap<ConversationId, Arrival>,
+    /// When this device is to put another group in the place of a conversation's.
+    pub(crate) attempts: HashMap<ConversationId, Attempt>,
+    /// Conversations whose group has the suite that it should have.
+    pub(crate) settled: HashSet<ConversationId>,
     pub(crate) ask_for_welcomes: bool,
     /// Conversations of the person's other devices are to be asked for.
     pub(crate) ask_for_joinable: bool,
@@ -93,6 +102,10 @@ impl Memory {
             gaps: HashSet::new(),
             stale: HashMap::new(),
             repairs: HashMap::new(),
+            failed_rejoins: HashMap::new(),
+            arrivals: HashMap::new(),
+            attempts: HashMap::new(),
+            settled: HashSet::new(),
             ask_for_welcomes: false,
             ask_for_joinable: false,
             asked_for_joinable_again: false,
@@ -120,6 +133,10 @@ impl Memory {
         self.gaps.clear();
         self.stale.clear();
         self.repairs.clear();
+        self.failed_rejoins.clear();
+        self.arrivals.clear();
+        self.attempts.clear();
+        self.settled.clear();
         self.ask_for_welcomes = false;
         self.ask_for_joinable = false;
         self.asked_for_joinable_again = false;

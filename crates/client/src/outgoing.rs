@@ -8,7 +8,9 @@ use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
 use e2ee::Proposed;
-use wire::request::{AcceptWelcome, ClaimedKeyPackages, Commit, CreateConversation, Cursor, Propose, RecordedAt, Send};
+use wire::request::{
+    AcceptWelcome, ClaimedKeyPackages, Commit, CreateConversation, Cursor, Propose, RecordedAt, Send, Succeed,
+};
 use wire::{ConversationId, Entry, EntryKind, ErrorCode, MessageId, Refusal};
 
 /// After so many refusals for a stale epoch without news, the group here is not the group there.
@@ -26,6 +28,7 @@ impl Turn<'_> {
             OutboxKind::Message => self.deliver_message(row, unsent),
             OutboxKind::Wish | OutboxKind::Upkeep => self.deliver_wish(row, unsent),
             OutboxKind::Propose => self.deliver_proposal(row, &unsent),
+            OutboxKind::Succeed => self.deliver_succession(row, unsent),
         }
     }
 
@@ -130,6 +133,9 @@ impl Turn<'_> {
             OutboxKind::Add | OutboxKind::Rejoin | OutboxKind::Wish | OutboxKind::Upkeep => {
                 (EntryKind::Commit, parameters::<Commit>(&unsent).map(|commit| commit.commit)?)
             }
+            OutboxKind::Succeed => {
+                (EntryKind::Succession, parameters::<Succeed>(&unsent).map(|succeed| succeed.group_info)?)
+            }
             OutboxKind::Message => (EntryKind::Application, parameters::<Send>(&unsent).map(|send| send.payload)?),
         };
         let recorded: RecordedAt = Self::decoded::<Send>(body)?;
@@ -159,12 +165,16 @@ impl Turn<'_> {
         if unsent.kind == OutboxKind::Rejoin && row.state == ConversationState::Joining {
             return self.enter_again(row, &unsent, refusal);
         }
+        if unsent.kind == OutboxKind::Succeed {
+            return self.group_refused(&row, &unsent, refusal);
+        }
         if matches!(code, Some(ErrorCode::StaleEpoch | ErrorCode::EpochTaken)) {
             return self.catch_up_first(row, &unsent);
         }
         match unsent.kind {
             OutboxKind::Rejoin => {
                 outbox::delete(self.db, id, message_id)?;
+                self.rejoin_failed(id);
                 self.later(Work::GroupInfo(id), refusal);
                 Ok(())
             }
@@ -194,6 +204,7 @@ impl Turn<'_> {
             OutboxKind::Wish | OutboxKind::Propose | OutboxKind::Upkeep => {
                 self.give_up(row, &unsent, &refusal.to_string())
             }
+            OutboxKind::Succeed => Ok(()),
             // The Welcome is gone, or the conversation cannot be made here: what waits behind it says so in time.
             OutboxKind::Accept | OutboxKind::Create => {
                 outbox::delete(self.db, id, message_id)?;

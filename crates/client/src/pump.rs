@@ -43,6 +43,9 @@ impl Turn<'_> {
             return Ok(());
         }
         let Some(row) = conversation::find(self.db, id)? else { return Ok(()) };
+        if self.fetch_succession(id) {
+            return Ok(());
+        }
         match row.state {
             ConversationState::Claiming => self.claim(&row),
             ConversationState::Superseded => self.settle_superseded(&row),
@@ -56,13 +59,14 @@ impl Turn<'_> {
             ConversationState::Repairing => self.repair(&row),
             ConversationState::Creating => self.deliver(row),
             ConversationState::Active => {
-                self.renew(row).and_then(|row| self.sweep(row)).and_then(|row| self.deliver(row))
+                let row = self.renew(row).and_then(|row| self.sweep(row)).and_then(|row| self.move_to_suite(row))?;
+                self.deliver(row)
             }
         }
     }
 
     /// Whether the log goes further than this device has processed it.
-    fn is_behind(&self, row: &ConversationRow) -> bool {
+    pub(crate) fn is_behind(&self, row: &ConversationRow) -> bool {
         let ahead = |head: &Cursor| head.seq > row.cursor || (row.cursor > 0 && head.generation != row.generation);
         !self.memory.gaps.contains(&row.id) && self.memory.heads.get(&row.id).is_some_and(ahead)
     }

@@ -102,6 +102,17 @@ impl Turn<'_> {
                 outbox::delete(self.db, row.id, entry.message_id)?;
                 self.own_commit_recorded(row, entry, unsent.as_ref())?;
             }
+            Some(OutboxKind::Succeed) => {
+                let is_own = match &unsent {
+                    Some(unsent) => self.own_group_recorded(row, unsent, entry)?,
+                    None => false,
+                };
+                if is_own {
+                    self.becomes_active(row);
+                } else {
+                    self.lost(row, entry, "this device has not sent it: its state was copied or restored", true)?;
+                }
+            }
             Some(OutboxKind::Propose) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
                 row.state = ConversationState::Leaving;
@@ -110,6 +121,7 @@ impl Turn<'_> {
             Some(OutboxKind::Rejoin) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
                 self.memory.gaps.remove(&row.id);
+                self.memory.failed_rejoins.remove(&row.id);
                 row.renew_at = Some(self.some_day());
                 self.watch_renewal(row);
                 self.becomes_active(row);
@@ -157,6 +169,9 @@ impl Turn<'_> {
             // The stored group is already the one after the rejoin; this entry is from before it.
             self.lost(row, entry, "it was sent while this device was rejoining", false)?;
             return Ok(Step::Done);
+        }
+        if entry.kind == EntryKind::Succession {
+            return self.succession(row, entry);
         }
         let admins = if entry.kind == EntryKind::Commit { self.admins(row)? } else { Vec::new() };
         match self.change(row, |group, device, vouch| group.open(device, entry, vouch))? {

@@ -2,19 +2,19 @@
 //! replaces its own leaf. What was sent in between is counted as lost, in the open.
 
 use crate::database::conversation::{self, ConversationRow};
-use crate::database::message::{self, Place};
 use crate::database::outbox::{self, OutboxKind};
-use crate::database::{MessageRow, MessageState};
 use crate::session::Work;
+use crate::succession::was_refused;
 use crate::turn::{Turn, is_transient};
 use crate::welcome::peer;
 use crate::{ConversationState, Error, Event};
 use e2ee::Invitation;
+use rusqlite::Connection;
 use trust::EntryHash;
 use wire::request::{Commit, CurrentGroup, Cursor, FetchGroupInfo, FetchTree, Tree};
 use wire::{ConversationId, ErrorCode, MessageId, Refusal};
 
-const AGAIN_MS: u32 = 30_000;
+const AGAIN_MS: u32 = 10_000;
 
 impl Turn<'_> {
     /// From here on the device does not trust its copy of the group.
@@ -30,9 +30,13 @@ impl Turn<'_> {
         if let Some(unsent) = outbox::find_kind(self.db, row.id, OutboxKind::Rejoin)? {
             return self.transmit::<Commit>(&unsent);
         }
+        if let Some(unsent) = outbox::find_kind(self.db, row.id, OutboxKind::Succeed)? {
+            return self.deliver_succession(row.clone(), unsent);
+        }
         match self.memory.repairs.get(&row.id) {
             Some(current) => {
-                let tree = FetchTree { conversation: row.id, epoch: current.epoch };
+                let group = e2ee::group_of(&current.group_info).ok();
+                let tree = FetchTree { conversation: row.id, epoch: current.epoch, group };
                 self.request(Work::RejoinTree(row.id), &tree);
             }
             None => self.request(Work::GroupInfo(row.id), &FetchGroupInfo { conversation: row.id }),
@@ -56,6 +60,13 @@ impl Turn<'_> {
         if row.state != ConversationState::Repairing {
             return Ok(());
         }
+        if self.replace_group(&row, current.epoch)? {
+            return Ok(());
+        }
+        if crosses(&row, &current) {
+            // What is in the log up to there is told as lost first.
+            return if self.is_behind(&row) { Ok(()) } else { self.rejoin(row, &current, &tree.tree) };
+        }
         if current.seq > row.cursor && self.memory.gaps.contains(&id) {
             self.skip_to(&mut row, &current)?;
         } else if current.seq > row.cursor {
@@ -73,14 +84,24 @@ impl Turn<'_> {
         let message_id = MessageId::from_bytes(self.entropy.array());
         let aad = Self::aad(&row, message_id, [0; 32]);
         self.memory.groups.remove(&id);
+        let (db, followed) = (self.db, row.group);
         let rejoined = self.act(|device, vouch| {
-            let changed = device.rejoin(&invitation, &aad, vouch)?;
-            Ok(((changed.output, changed.group), changed.writes))
+            let before = followed.map(|id| e2ee::Group::load(device, id)).transpose()?.flatten();
+            let changed = device.rejoin(&invitation, before, &aad, vouch)?;
+            match &changed.group {
+                Some(group) if is_refused(db, group)? => Err(e2ee::Error::Envelope),
+                _ => Ok(((changed.output, changed.group), changed.writes)),
+            }
         })?;
         match rejoined {
             Ok((rejoined, group)) => {
                 let mut row = row;
                 if let Some(group) = &group {
+                    if row.state == ConversationState::Repairing && row.group != Some(group.id()) {
+                        // Where its part of the log goes on, the server says when it is in.
+                        self.moved_to(&mut row, group.id())?;
+                        row.state = ConversationState::Joining;
+                    }
                     row.group = Some(group.id());
                     row.kind = group.policy().kind;
                     row.peer = peer(group, account.user);
@@ -96,7 +117,10 @@ impl Turn<'_> {
                 self.keep(id, group);
             }
             Err(e2ee::Error::NeedsIdentities(users)) => self.wait_for(id, users),
-            Err(_) => self.later(Work::GroupInfo(id), &Refusal::retry_after(ErrorCode::InvalidCommit, AGAIN_MS)),
+            Err(_) => {
+                self.rejoin_failed(id);
+                self.later(Work::GroupInfo(id), &Refusal::retry_after(ErrorCode::InvalidCommit, AGAIN_MS));
+            }
         }
         Ok(())
     }
@@ -117,24 +141,22 @@ impl Turn<'_> {
     fn skip_to(&mut self, row: &mut ConversationRow, current: &CurrentGroup) -> Result<(), Error> {
         let missed = current.seq - row.cursor;
         let reason = format!("{missed} entries were deleted from the server before this device saw them");
-        let marker = MessageRow {
-            seq: Some(current.seq),
-            message_id: None,
-            author: None,
-            device: self.account()?.device,
-            at: self.now,
-            state: MessageState::Undecryptable,
-            content: Vec::new(),
-            reason: Some(reason.clone()),
-        };
-        message::insert(self.db, row, &marker, Place { kind: 0, line: true, target: None })?;
+        self.mark_missed(row, current.seq, &reason)?;
         row.cursor = current.seq;
         row.begins = current.seq;
         row.entry_hash = EntryHash(current.entry_hash);
         conversation::save(self.db, row)?;
         conversation::remember_hash(self.db, row)?;
         self.memory.gaps.remove(&row.id);
-        self.tell(Event::Undecryptable { conversation: row.id, seq: current.seq, reason });
         Ok(())
     }
+}
+
+/// Whether the conversation's group is another one than the one that this device followed.
+fn crosses(row: &ConversationRow, current: &CurrentGroup) -> bool {
+    row.group.is_some_and(|group| e2ee::group_of(&current.group_info).is_ok_and(|now| now != group))
+}
+
+fn is_refused(db: &Connection, group: &e2ee::Group) -> Result<bool, e2ee::StorageFailure> {
+    was_refused(db, group).map_err(|error| e2ee::StorageFailure::Read(Box::new(error)))
 }

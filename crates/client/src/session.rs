@@ -68,6 +68,12 @@ pub(crate) enum Work {
     ChainChanges,
     Joinable,
     Stay(ConversationId),
+    /// The Welcome into the group that takes another one's place.
+    SuccessorWelcome(ConversationId),
+    /// Its tree.
+    SuccessorTree(ConversationId),
+    /// Never on its way: only a time to come back to a conversation.
+    Succession(ConversationId),
     /// Never on its way: only a time to come back to a conversation.
     Sweep(ConversationId),
     /// Typing: whatever becomes of it, it is not repeated.
@@ -184,14 +190,16 @@ impl Work {
             | Self::Fetch(id)
             | Self::GroupInfo(id)
             | Self::RejoinTree(id)
-            | Self::Stay(id) => Some(*id),
+            | Self::Stay(id)
+            | Self::SuccessorWelcome(id)
+            | Self::SuccessorTree(id) => Some(*id),
             _ => None,
         }
     }
 
     const fn resumes(&self) -> Option<ConversationId> {
         match self {
-            Self::Renew(id) | Self::Sweep(id) => Some(*id),
+            Self::Renew(id) | Self::Sweep(id) | Self::Succession(id) => Some(*id),
             work => work.conversation(),
         }
     }
@@ -200,7 +208,8 @@ impl Work {
         // Key packages count too: without them nobody can bring this device anything.
         let brings =
             matches!(self, Self::Sync | Self::FetchChain(_) | Self::FetchWelcomes | Self::WelcomeTree | Self::Fetch(_));
-        brings || matches!(self, Self::Publish(_) | Self::ChainChanges | Self::Joinable)
+        let leads = matches!(self, Self::SuccessorWelcome(_) | Self::SuccessorTree(_));
+        brings || leads || matches!(self, Self::Publish(_) | Self::ChainChanges | Self::Joinable)
     }
 
     pub(crate) fn acknowledge(cursors: &[Cursor]) -> Self {

@@ -63,7 +63,7 @@ impl Turn<'_> {
     }
 
     /// Devices that have a leaf in the group and do not speak for anybody, as far as the chains at hand say.
-    fn gone(&mut self, row: &ConversationRow) -> Result<Vec<DeviceId>, Error> {
+    pub(crate) fn gone(&mut self, row: &ConversationRow) -> Result<Vec<DeviceId>, Error> {
         let leaves = self.peek(row, e2ee::Group::members)?.unwrap_or_default();
         let account = self.account()?;
         let mut gone = Vec::new();

@@ -93,7 +93,15 @@ impl Turn<'_> {
             Work::ChainChanges => self.chains_changed(&Self::decoded::<request::FetchChainChanges>(body)?),
             Work::Joinable => self.joinable(Self::decoded::<request::FetchJoinable>(body)?),
             Work::Stay(id) => self.stays(id, Self::decoded::<request::FetchStay>(body)?),
-            Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) => Ok(()),
+            Work::SuccessorWelcome(id) => {
+                self.successor_welcome(id, Self::decoded::<request::FetchWelcomes>(body)?);
+                Ok(())
+            }
+            Work::SuccessorTree(id) => {
+                self.successor_tree(id, Self::decoded::<request::FetchTree>(body)?);
+                Ok(())
+            }
+            Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) | Work::Succession(_) => Ok(()),
         }
     }
 
@@ -115,7 +123,11 @@ impl Turn<'_> {
             Work::Revoke(device) => self.revoke_refused(device, refusal),
             Work::Stay(id) => self.stay_refused(id, refusal),
             // The server offers the Welcome again; it is declined again.
-            Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) => Ok(()),
+            Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) | Work::Succession(_) => Ok(()),
+            work @ (Work::SuccessorWelcome(id) | Work::SuccessorTree(id)) => {
+                self.successor_refused(work, id, refusal);
+                Ok(())
+            }
             Work::ChainChanges => {
                 self.changes_refused();
                 Ok(())

@@ -16,7 +16,7 @@ use wire::{MessageId, Refusal, UserId};
 impl Turn<'_> {
     pub(crate) fn fetch_welcomes(&mut self) {
         if let Some(next) = self.memory.welcomes.front() {
-            let tree = FetchTree { conversation: next.conversation, epoch: next.epoch };
+            let tree = FetchTree { conversation: next.conversation, epoch: next.epoch, group: Some(next.group) };
             if !self.memory.session.is_busy(&Work::WelcomeTree, self.now) && self.memory.wanted.is_empty() {
                 self.request(Work::WelcomeTree, &tree);
             }
@@ -27,16 +27,20 @@ impl Turn<'_> {
     }
 
     /// A Welcome into a conversation that this device follows is left where it is: if the device was removed and added
-    /// again, the log says so first, and then it is asked for again.
+    /// again, the log says so first, and then it is asked for again. One into a group that took another one's place is asked
+    /// for when the log comes to that.
     pub(crate) fn fetched_welcomes(&mut self, welcomes: Welcomes) -> Result<(), Error> {
         for welcome in welcomes.welcomes {
-            match conversation::find(self.db, welcome.conversation)? {
-                None => self.memory.welcomes.push_back(welcome),
-                Some(row) if row.state == ConversationState::Left => self.memory.welcomes.push_back(welcome),
-                Some(_) => {}
+            if !self.is_followed_here(&welcome)? {
+                self.memory.welcomes.push_back(welcome);
             }
         }
         Ok(())
+    }
+
+    fn is_followed_here(&self, welcome: &PendingWelcome) -> Result<bool, Error> {
+        let row = conversation::find(self.db, welcome.conversation)?;
+        Ok(row.is_some_and(|row| row.state != ConversationState::Left))
     }
 
     pub(crate) fn welcome_tree_refused(&mut self, refusal: &Refusal) -> Result<(), Error> {
@@ -50,6 +54,9 @@ impl Turn<'_> {
 
     pub(crate) fn fetched_welcome_tree(&mut self, tree: &Tree) -> Result<(), Error> {
         let Some(welcome) = self.memory.welcomes.pop_front() else { return Ok(()) };
+        if self.is_followed_here(&welcome)? {
+            return Ok(());
+        }
         let account = self.account()?;
         let invitation = Invitation {
             tenant: account.tenant,

@@ -30,6 +30,13 @@ pub(crate) fn waiting(db: &Connection) -> Result<Vec<KeyPackageRow>> {
         .collect()
 }
 
+/// Those that have not reached the server: id and reference.
+pub(crate) fn unpublished(db: &Connection) -> Result<Vec<(i64, Vec<u8>)>> {
+    db.prepare_cached("SELECT id, reference FROM key_package WHERE bytes IS NOT NULL")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
 /// The server has those up to this id.
 pub(crate) fn set_published(db: &Connection, id: i64) -> Result<()> {
     db.prepare_cached("UPDATE key_package SET bytes = NULL WHERE id <= ?")?.execute([id]).map(|_| ())

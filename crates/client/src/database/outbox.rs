@@ -24,6 +24,9 @@ pub(crate) enum OutboxKind {
     /// A change to a group's devices that this device makes by itself: those of its person that are missing come in, those
     /// that are gone go out. Before the messages, so that each is sealed to the right ones.
     Upkeep = 7,
+    /// A group that is to take the place of the conversation's group. Before the messages too, and given up rather than let
+    /// them wait.
+    Succeed = 8,
 }
 
 #[derive(Debug, Clone)]
@@ -58,7 +61,7 @@ pub(crate) fn insert(
 /// The row of a conversation whose turn it is.
 pub(crate) fn first(db: &Connection, conversation: ConversationId) -> Result<Option<OutboxRow>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM outbox WHERE conversation = ? ORDER BY CASE kind WHEN 7 THEN 3 ELSE min(kind, 4) END, id LIMIT 1"
+        "SELECT {COLUMNS} FROM outbox WHERE conversation = ? ORDER BY CASE WHEN kind IN (7, 8) THEN 3 ELSE min(kind, 4) END, id LIMIT 1"
     );
     db.prepare_cached(&sql)?.query_row([conversation.as_bytes()], read).optional()
 }
@@ -92,6 +95,12 @@ pub(crate) fn set_sealed(db: &Connection, id: i64, parameters: Option<&[u8]>, ep
         .map(|_| ())
 }
 
+/// What was made in a group that no longer serves the conversation is made anew.
+pub(crate) fn unseal(db: &Connection, conversation: ConversationId) -> Result<()> {
+    let sql = "UPDATE outbox SET parameters = NULL, epoch = NULL WHERE conversation = ? AND kind IN (2, 4, 5, 6, 7)";
+    db.prepare_cached(sql)?.execute([conversation.as_bytes()]).map(|_| ())
+}
+
 pub(crate) fn set_input(db: &Connection, id: i64, input: &[u8]) -> Result<()> {
     db.prepare_cached("UPDATE outbox SET input = ?2 WHERE id = ?1")?.execute(params![id, input]).map(|_| ())
 }
@@ -120,12 +129,12 @@ pub(crate) fn move_messages(db: &Connection, from: ConversationId, to: Conversat
 }
 
 fn read(row: &Row<'_>) -> Result<OutboxRow> {
-    use OutboxKind::{Accept, Add, Create, Message, Propose, Rejoin, Upkeep, Wish};
+    use OutboxKind::{Accept, Add, Create, Message, Propose, Rejoin, Succeed, Upkeep, Wish};
     let kind: i64 = row.get(2)?;
     Ok(OutboxRow {
         id: row.get(0)?,
         conversation: ConversationId::from_bytes(row.get(1)?),
-        kind: [Accept, Create, Add, Rejoin, Message, Wish, Propose, Upkeep]
+        kind: [Accept, Create, Add, Rejoin, Message, Wish, Propose, Upkeep, Succeed]
             .into_iter()
             .find(|k| *k as i64 == kind)
             .ok_or_else(damaged)?,

@@ -94,6 +94,9 @@ impl Turn<'_> {
         reason: &str,
     ) -> Result<(), Error> {
         let Some(unsent) = outbox::find(self.db, id, message_id)? else { return Ok(()) };
+        if unsent.kind == OutboxKind::Succeed {
+            return self.claimed_for_group(&unsent, user, packages);
+        }
         if packages.is_empty() && user != self.account()?.user {
             self.tell(Event::NotAdded { conversation: id, user, reason: reason.into() });
         }
