@@ -4,78 +4,11 @@
 
 mod common;
 
-use common::{Done, Person, Server, wait};
+use common::linking::{Linking, confirm};
+use common::{Person, Server, wait};
 use serde_json::Value;
-use std::fs::File;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-
-/// A `mifeng link` that waits to be confirmed.
-struct Linking {
-    child: Child,
-    output: std::path::PathBuf,
-}
-
-/// What a device shows while it waits.
-struct Shown {
-    code: String,
-    number: u64,
-}
-
-impl Linking {
-    /// Starts it on a new profile; `old` is a device that the person has.
-    fn begin(server: &Server, old: &Person, profile: &str) -> (Self, Person) {
-        let new = Person { profile: server.folder.path().join(profile), handle: old.handle.clone() };
-        (Self::on(old, &new), new)
-    }
-
-    fn on(old: &Person, new: &Person) -> Self {
-        let line = old.run(&["devices", "link"]).success()[0]["line"].as_str().unwrap().to_owned();
-        let output = new.profile.with_extension("link");
-        let file = File::create(&output).unwrap();
-        let errors = File::create(new.profile.with_extension("errors")).unwrap();
-        let mut command = new.command();
-        command.args(["link", &line, "--handle", &new.handle, "--name", "laptop"]).stdout(file).stderr(errors);
-        Self { child: command.spawn().unwrap(), output }
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.output).unwrap();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    /// The code that it shows, and the number.
-    fn shown(&self) -> Shown {
-        wait("a link code", || {
-            let line = self.lines().into_iter().rev().find(|line| line["code"].is_string())?;
-            Some(Shown { code: line["code"].as_str()?.into(), number: line["number"].as_str()?.parse().ok()? })
-        })
-    }
-
-    #[track_caller]
-    fn end(mut self) {
-        let status = wait("the link to end", || self.child.try_wait().unwrap());
-        let errors = std::fs::read_to_string(self.output.with_extension("errors")).unwrap_or_default();
-        assert!(status.success(), "{status} {:?} {errors}", self.lines());
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        assert!(!self.child.wait().unwrap().success(), "the fault fired");
-    }
-}
-
-fn confirm(old: &Person, shown: &Shown) -> Done {
-    old.run(&["devices", "confirm", &shown.code, "--number", &format!("{:06}", shown.number)])
-}
-
-/// A further device of the person, linked.
-fn linked(server: &Server, old: &Person, profile: &str) -> Person {
-    let (linking, new) = Linking::begin(server, old, profile);
-    confirm(old, &linking.shown()).success();
-    linking.end();
-    new
-}
 
 fn devices(person: &Person) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -95,7 +28,7 @@ fn both_devices_get_everything_from_the_link_on_and_in_order() {
     alice.say("@bob", "before");
     alice.run(&["group", "lab", "@bob"]).success();
     bob.lines();
-    let laptop = linked(&server, &alice, "laptop");
+    let laptop = server.linked(&alice, "laptop");
     assert_eq!(laptop.run(&["chats"]).success().len(), 2, "in both conversations, by name");
     bob.say("@alice", "one");
     laptop.say("@bob", "two");
@@ -127,7 +60,7 @@ fn both_devices_get_everything_from_the_link_on_and_in_order() {
 fn who_starts_something_later_reaches_every_device() {
     let server = Server::start();
     let (alice, bob) = (server.joined("alice"), server.joined("bob"));
-    let laptop = linked(&server, &alice, "laptop");
+    let laptop = server.linked(&alice, "laptop");
     bob.say("@alice", "hello");
     bob.run(&["group", "lab", "@alice"]).success();
     bob.say("lab", "hello lab");
@@ -142,7 +75,7 @@ fn who_starts_something_later_reaches_every_device() {
 fn what_one_device_begins_the_other_reads_from_the_first_word() {
     let server = Server::start();
     let (alice, bob) = (server.joined("alice"), server.joined("bob"));
-    let laptop = linked(&server, &alice, "laptop");
+    let laptop = server.linked(&alice, "laptop");
     alice.say("@bob", "begun on the phone");
     alice.run(&["group", "lab", "@bob"]).success();
     alice.say("lab", "lab begun on the phone");
@@ -260,7 +193,7 @@ fn b10_a_revoked_device_is_out_reads_nothing_new_and_keeps_what_it_has() {
     let server = Server::start();
     let (alice, bob) = (server.joined("alice"), server.joined("bob"));
     alice.say("@bob", "before");
-    let laptop = linked(&server, &alice, "laptop");
+    let laptop = server.linked(&alice, "laptop");
     bob.say("@alice", "for both");
     assert_eq!(laptop.texts(), ["for both"]);
     let id = devices(&laptop).into_iter().map(|(id, _)| id).find(|id| {
@@ -295,7 +228,7 @@ fn b10_others_remove_a_revoked_device_when_its_person_is_offline() {
     let mut server = Server::start();
     let (alice, bob) = (server.joined("alice"), server.joined("bob"));
     alice.say("@bob", "before");
-    let laptop = linked(&server, &alice, "laptop");
+    let laptop = server.linked(&alice, "laptop");
     laptop.say("@bob", "from the laptop");
     bob.lines();
     assert_eq!(leaves(&bob, "@alice", "alice"), 2);

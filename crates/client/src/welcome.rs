@@ -236,6 +236,7 @@ mod tests {
             entry_hash: [0; 32],
             epoch: 1,
             welcome: Vec::new(),
+            group: GroupId::from_bytes([7; 16]),
         };
         let elsewhere = PendingWelcome { conversation: ConversationId::from_bytes([9; 16]), ..welcome.clone() };
         client

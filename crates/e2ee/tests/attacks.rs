@@ -440,7 +440,7 @@ fn a19_no_other_suite_and_no_other_context_is_joined() {
         let mut rogue = Rogue::new(&alice);
         let (info, tree) = rogue.create(suite, extensions);
         let vouch = world.vouch();
-        let refused = bob.device().rejoin(&invitation(0, &info, &tree), &aad(world.message_id()), &vouch);
+        let refused = bob.device().rejoin(&invitation(0, &info, &tree), None, &aad(world.message_id()), &vouch);
         assert!(refused.is_err(), "{what}: by external commit");
         if suite == other {
             continue;
@@ -535,7 +535,7 @@ proptest! {
         let vouch = world.vouch();
         let (stranger, aad) = (world.phone(b'b', 1), aad(world.message_id()));
         prop_assert!(stranger.device().join(&invitation(0, &payload, &tree), &vouch).is_err());
-        prop_assert!(stranger.device().rejoin(&invitation(0, &payload, &tree), &aad, &vouch).is_err());
+        prop_assert!(stranger.device().rejoin(&invitation(0, &payload, &tree), None, &aad, &vouch).is_err());
         let added = world.propose(&alice, &Proposed { add: vec![payload], ..Proposed::default() });
         prop_assert!(added.is_err());
     }

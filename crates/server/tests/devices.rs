@@ -322,7 +322,7 @@ async fn a_device_that_came_in_from_outside_is_told_where_its_log_begins() {
     assert_eq!(code(line.call(&FetchStay { conversation }).await), ErrorCode::NotFound);
     assert_eq!(code(line.call(&Fetch { conversation, after: 0, limit: 9 }).await), ErrorCode::Forbidden);
     let current = line.call(&FetchGroupInfo { conversation }).await.unwrap();
-    let tree = line.call(&FetchTree { conversation, epoch: current.epoch }).await.unwrap().tree;
+    let tree = line.call(&FetchTree { conversation, epoch: current.epoch, group: None }).await.unwrap().tree;
     let commit = laptop.rejoin(conversation, &current, &tree);
     let message_id: MessageId = commit.message_id;
     let at = line.call(&commit).await.unwrap();

@@ -19,6 +19,7 @@ use wire::{ConversationId, DeviceId, ErrorCode, GroupId, MessageId, Op, Refusal,
 #[derive(Clone)]
 struct Objects {
     conversation: ConversationId,
+    group: GroupId,
     user: UserId,
     device: DeviceId,
     handle: String,
@@ -68,10 +69,16 @@ fn request(op: Op, id: u32, on: &Objects) -> Vec<u8> {
         Op::Sync => frame::request(id, &Sync {}),
         Op::FetchWelcomes => frame::request(id, &FetchWelcomes {}),
         Op::AcceptWelcome => frame::request(id, &AcceptWelcome { conversation, seq: 1 }),
-        Op::FetchTree => frame::request(id, &FetchTree { conversation, epoch: on.epoch }),
+        Op::FetchTree => frame::request(id, &FetchTree { conversation, epoch: on.epoch, group: None }),
         Op::FetchGroupInfo => frame::request(id, &FetchGroupInfo { conversation }),
         Op::Propose => {
             frame::request(id, &Propose { conversation, epoch: on.epoch, message_id, payload: on.payload.clone() })
+        }
+        Op::Succeed => {
+            let (predecessor, epoch) = (on.group, on.epoch);
+            let (group_info, tree, welcome) = (vec![], vec![], None);
+            let succeed = Succeed { conversation, message_id, predecessor, epoch, group_info, tree, welcome };
+            frame::request(id, &succeed)
         }
         Op::FetchOwnChain => frame::request(id, &FetchOwnChain {}),
         Op::OfferLink => frame::request(id, &OfferLink { lookup: random().into(), offer: vec![1] }),
@@ -131,7 +138,7 @@ async fn standing(server: &Server, alice: &Phone, standing: Standing) -> Line {
 fn objects(pair: &Pair) -> Objects {
     let payload = pair.alice.seal(pair.conversation, pair.group, b"matrix").payload;
     let (conversation, user, device) = (pair.conversation, pair.bob.user, pair.alice.device);
-    Objects { conversation, user, device, handle: "bob".into(), payload, epoch: 1 }
+    Objects { conversation, group: pair.group, user, device, handle: "bob".into(), payload, epoch: 1 }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,9 +177,14 @@ async fn b14_every_operation_in_every_standing_gets_past_only_where_it_is_declar
 /// What an operation says to somebody who has nothing to do with its object.
 fn to_an_outsider(op: Op, same_tenant: bool) -> Option<ErrorCode> {
     match op {
-        Op::Commit | Op::Send | Op::Fetch | Op::FetchTree | Op::FetchGroupInfo | Op::Whisper | Op::Propose => {
-            Some(ErrorCode::Forbidden)
-        }
+        Op::Commit
+        | Op::Send
+        | Op::Fetch
+        | Op::FetchTree
+        | Op::FetchGroupInfo
+        | Op::Whisper
+        | Op::Propose
+        | Op::Succeed => Some(ErrorCode::Forbidden),
         Op::FetchOffer | Op::FetchStay => Some(ErrorCode::NotFound),
         Op::ClaimKeyPackages | Op::FindUser | Op::FetchChain if !same_tenant => Some(ErrorCode::NotFound),
         _ => None,

@@ -102,6 +102,7 @@ async fn who_shares_a_conversation_learns_whose_chain_has_grown(on: On) {
 fn commit(welcomed: bool) -> NewCommit {
     NewCommit {
         conversation: TALK,
+        group: GROUP,
         epoch: 0,
         sender: MEI_PHONE,
         message_id: message_id(1),

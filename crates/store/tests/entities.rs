@@ -321,7 +321,7 @@ async fn a_tenant_reaches_nothing_of_another(on: On) {
     assert!(other.read(|tx| tx.direct_conversation([MEI, TOM])).await.unwrap().is_none());
     assert!(other.read(|tx| tx.current_group(TALK)).await.unwrap().is_none());
     assert!(other.read(|tx| tx.group_policy(TALK)).await.unwrap().is_none());
-    assert!(other.read(|tx| tx.tree(TALK, 0)).await.unwrap().is_none());
+    assert!(other.read(|tx| tx.tree(TALK, GROUP, 0)).await.unwrap().is_none());
     assert!(other.read(|tx| tx.public_group(TALK)).await.unwrap().is_none());
     assert!(other.read(|tx| tx.members(TALK)).await.unwrap().is_empty());
     assert!(other.read(|tx| tx.heads(MEI_PHONE)).await.unwrap().is_empty());

@@ -34,6 +34,7 @@ on_both! {
 fn commit(epoch: u64, id: u64) -> NewCommit {
     NewCommit {
         conversation: TALK,
+        group: GROUP,
         epoch,
         sender: MEI_PHONE,
         message_id: message_id(id),
@@ -179,10 +180,10 @@ async fn a_welcome_waits_with_its_tree_until_it_is_accepted(on: On) {
     assert_eq!((waiting[0].conversation, waiting[0].sender, waiting[0].seq, waiting[0].epoch), (TALK, MEI_PHONE, 1, 1));
     assert_eq!(waiting[0].welcome, b"welcome");
     assert_ne!(waiting[0].entry_hash, there.head_hash.0);
-    assert!(store.read(|tx| tx.awaits_tree(TALK, TOM_PHONE, 1)).await.unwrap());
-    assert!(!store.read(|tx| tx.awaits_tree(TALK, TOM_PHONE, 2)).await.unwrap());
-    assert!(!store.read(|tx| tx.awaits_tree(TALK, MEI_PHONE, 1)).await.unwrap());
-    let tree = async |epoch| store.read(move |tx| tx.tree(TALK, epoch)).await.unwrap();
+    assert!(store.read(|tx| tx.awaits_tree(TALK, TOM_PHONE, GROUP, 1)).await.unwrap());
+    assert!(!store.read(|tx| tx.awaits_tree(TALK, TOM_PHONE, GROUP, 2)).await.unwrap());
+    assert!(!store.read(|tx| tx.awaits_tree(TALK, MEI_PHONE, GROUP, 1)).await.unwrap());
+    let tree = async |epoch| store.read(move |tx| tx.tree(TALK, GROUP, epoch)).await.unwrap();
     assert_eq!(
         (tree(0).await, tree(1).await, tree(2).await),
         (None, Some(b"tree 1".to_vec()), Some(b"tree 2".to_vec()))
@@ -269,7 +270,7 @@ async fn a_direct_conversation_is_unique_for_its_pair(on: On) {
     };
     assert_eq!(ids(None, 2).await, [31, 32]);
     assert_eq!(ids(Some(TALK), 9).await, [32, 33]);
-    assert_eq!(store.read(|tx| tx.tree(TALK, 0)).await.unwrap().unwrap(), b"tree 0");
+    assert_eq!(store.read(|tx| tx.tree(TALK, GROUP, 0)).await.unwrap().unwrap(), b"tree 0");
     assert_eq!(store.read(|tx| tx.current_group(TALK)).await.unwrap().unwrap().group_info, b"group info 0");
 }
 

@@ -35,6 +35,7 @@ fn link_and_enter(tx: &mut store::Tx<'_>) -> Outcome {
     assert!(tx.extend_chain(TOM, 0, &entry)?);
     let rejoin = NewCommit {
         conversation: TALK,
+        group: GROUP,
         epoch: 1,
         sender: MEI_LAPTOP,
         message_id: message_id(9),
@@ -76,6 +77,7 @@ async fn full_world(on: On) -> World {
     store.write(move |tx| tx.create_conversation(second, NOW)).await.unwrap();
     let commit = NewCommit {
         conversation: TALK,
+        group: GROUP,
         epoch: 0,
         sender: MEI_PHONE,
         message_id: message_id(1),
@@ -284,7 +286,7 @@ async fn c11_a_payload_does_not_open_in_another_table_or_column(on: On) {
     ] {
         let (_database, store, _place) = after(full_world(on).await, swap).await;
         match what {
-            0 => refused(store.read(|tx| tx.tree(TALK, 1)).await),
+            0 => refused(store.read(|tx| tx.tree(TALK, GROUP, 1)).await),
             1 => refused(store.read(|tx| tx.group_policy(TALK)).await),
             2 => refused(store.read(|tx| tx.opaque_record(MEI)).await),
             3 => refused(store.read(|tx| tx.user(TOM)).await),

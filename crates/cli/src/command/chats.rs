@@ -3,7 +3,8 @@ use crate::conversation::catch_up_if_possible;
 use crate::failure::Failure;
 use crate::line;
 use crate::output::in_one_line;
-use client::{ConversationState, ConversationView};
+use client::{ConversationState, ConversationView, Suite};
+use runtime::now;
 use serde_json::json;
 use trust::Kind as ConversationKind;
 
@@ -26,11 +27,12 @@ impl Args {
         for view in shell.client().conversations()? {
             let last = view.last.as_ref().map(|last| line::text(shell.client(), last)).transpose()?;
             let last_value = view.last.as_ref().map(|last| line::value(shell.client(), view.id, last)).transpose()?;
+            let suite = shell.client().suite(view.id, now())?.map(suite);
             let value = json!({
                 "id": view.id.to_string(), "kind": kind(&view), "title": view.title, "topic": view.topic,
                 "state": state(view.state), "unread": view.unread, "unread_mentions": view.unread_mentions,
                 "timer_seconds": view.timer, "read_by": read_by(shell.client(), &view)?, "undecryptable": view.undecryptable,
-                "forked": view.forked, "last": last_value,
+                "forked": view.forked, "suite": suite, "last": last_value,
             });
             context.output.line(summary(&view, last.as_deref()), &value)?;
         }
@@ -58,6 +60,13 @@ const fn kind(view: &ConversationView) -> &'static str {
     match view.kind {
         ConversationKind::Direct => "direct",
         ConversationKind::Group => "group",
+    }
+}
+
+const fn suite(suite: Suite) -> &'static str {
+    match suite {
+        Suite::XWing => "post-quantum",
+        Suite::Classical => "classical",
     }
 }
 

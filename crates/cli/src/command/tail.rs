@@ -82,6 +82,12 @@ impl Args {
             Some(Event::DevicesChanged { user, added, removed, closed }) => {
                 conversation::announce(client, user, &added, &removed, closed).map_err(Failure::from)
             }
+            Some(Event::SuccessorRefused { conversation, by, reason }) => {
+                eprintln!(
+                    "⚠ device {by} put another group in the place of {conversation}'s, which is not followed: {reason}"
+                );
+                Ok(())
+            }
             Some(Event::Forked(id)) => {
                 eprintln!("⚠ the server showed members different histories of {id}");
                 Ok(())

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "every test file uses its own part of this")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
+pub mod linking;
+
 use serde_json::Value;
 use std::io::Read;
 use std::net::TcpStream;
@@ -43,14 +45,23 @@ impl Server {
         Self::start_with(tempfile::tempdir().unwrap(), &[])
     }
 
+    /// A new server whose tenant has this cipher suite.
+    pub fn start_in_suite(suite: &str) -> Self {
+        Self::start_as(tempfile::tempdir().unwrap(), &[], &["--suite", suite])
+    }
+
     /// The same, with more arguments for `init`.
     pub fn start_with(folder: TempDir, arguments: &[&str]) -> Self {
+        Self::start_as(folder, arguments, &[])
+    }
+
+    fn start_as(folder: TempDir, arguments: &[&str], tenant: &[&str]) -> Self {
         let mut server = Self { folder, child: None, address: None };
         let mut init = server.command();
         let done = init.args(["init", "--host", "localhost,127.0.0.1"]).args(arguments).output().unwrap();
         assert!(done.status.success(), "{done:?}");
         server.serve();
-        let done = server.command().args(["tenant", "create", TENANT]).output().unwrap();
+        let done = server.command().args(["tenant", "create", TENANT]).args(tenant).output().unwrap();
         assert!(done.status.success(), "{done:?}");
         server
     }
@@ -105,6 +116,11 @@ impl Server {
     /// A person who has not joined.
     pub fn person(&self, handle: &str) -> Person {
         Person { profile: self.folder.path().join(handle), handle: handle.into() }
+    }
+
+    /// Gives the tenant another cipher suite.
+    pub fn set_suite(&self, suite: &str) -> Output {
+        self.command().args(["tenant", "suite", "--tenant", TENANT, suite]).output().unwrap()
     }
 
     /// Closes somebody's account.

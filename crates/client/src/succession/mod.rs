@@ -7,12 +7,13 @@ mod make;
 pub(crate) use follow::{Arrival, was_refused};
 pub(crate) use make::Attempt;
 
+use crate::client::Client;
 use crate::database::conversation::ConversationRow;
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::session::Work;
 use crate::turn::Turn;
 use crate::{ConversationState, Error};
-use e2ee::Group;
+use e2ee::{Group, Suite};
 use trust::{Kind, registry};
 use wire::{ConversationId, GroupId, UnixMillis};
 
@@ -22,6 +23,19 @@ const FIRST_MS: u64 = 1_000;
 const OTHERS_MS: u64 = 3_600_000;
 /// After so many rejoins in a row that led nowhere, another group is the only way.
 const REJOINS_MAX: u32 = 3;
+
+impl Client {
+    /// The cipher suite of a conversation's group; `None` while this device is not, or not yet, in one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownConversation`], [`Error::NotJoined`], [`Error::Database`].
+    pub fn suite(&mut self, conversation: ConversationId, now: UnixMillis) -> Result<Option<Suite>, Error> {
+        self.turn(now, |turn| {
+            let row = turn.conversation(conversation)?;
+            turn.peek(&row, |group| Ok(group.suite()))
+        })
+    }
+}
 
 impl Turn<'_> {
     /// A group of a weaker suite than the tenant's is moved to it: by the admins, in a direct conversation by both. If none

@@ -11,6 +11,7 @@
 
 pub mod matrix;
 pub mod rogue;
+pub mod successor;
 
 use e2ee::{
     Changed, Created, Device, Entries, Error, Group, Invitation, Joined, KeyPackageUse, Opened, Pending, Proposed,
@@ -252,7 +253,7 @@ impl Phone {
         let epoch = recorded.entry.epoch + 1;
         let invitation = invitation(epoch, &recorded.pending.group_info, &recorded.tree);
         let Rejoined { commit, group_info, .. } =
-            self.keep(self.device().rejoin(&invitation, &aad(message_id), &vouch)?);
+            self.keep(self.device().rejoin(&invitation, None, &aad(message_id), &vouch)?);
         let entry = world.entry(EntryKind::Commit, epoch, self.identity.device, message_id, &commit);
         let pending = Pending { commit, group_info, welcome: None };
         Ok(Recorded { entry, pending, tree: self.group().tree().unwrap() })

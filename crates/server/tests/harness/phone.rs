@@ -179,7 +179,7 @@ impl Phone {
         let invitation =
             Invitation { tenant: self.tenant, conversation, epoch: current.epoch, message: &current.group_info, tree };
         let aad = aad(0);
-        let rejoined = self.as_device(|device| device.rejoin(&invitation, &aad, &trusting).unwrap());
+        let rejoined = self.as_device(|device| device.rejoin(&invitation, None, &aad, &trusting).unwrap());
         self.apply(&rejoined.writes);
         let e2ee::Rejoined { commit, group_info, .. } = rejoined.output;
         Commit { conversation, message_id: aad.message_id, commit, group_info, welcome: None }
@@ -282,7 +282,8 @@ impl Pair {
     async fn welcomed(mut self) -> Self {
         let welcomes = self.to_bob.call(&FetchWelcomes {}).await.unwrap().welcomes;
         let [pending] = welcomes.as_slice() else { panic!("{} welcomes", welcomes.len()) };
-        let fetch = FetchTree { conversation: pending.conversation, epoch: pending.epoch };
+        let (conversation, epoch) = (pending.conversation, pending.epoch);
+        let fetch = FetchTree { conversation, epoch, group: Some(pending.group) };
         let tree = self.to_bob.call(&fetch).await.unwrap().tree;
         self.bob.join_group(pending, &tree);
         let accept = AcceptWelcome { conversation: pending.conversation, seq: pending.seq };

@@ -32,6 +32,8 @@ pub const MEI_PHONE: DeviceId = DeviceId::from_bytes([21; 16]);
 pub const MEI_LAPTOP: DeviceId = DeviceId::from_bytes([22; 16]);
 pub const TOM_PHONE: DeviceId = DeviceId::from_bytes([23; 16]);
 pub const TALK: ConversationId = ConversationId::from_bytes([31; 16]);
+/// The group of that conversation.
+pub const GROUP: GroupId = GroupId::from_bytes([41; 16]);
 
 /// Makes two tests of each function: one on each database.
 macro_rules! on_both {
@@ -209,7 +211,7 @@ pub fn new_talk<'a>() -> NewConversation<'a> {
         conversation: TALK,
         kind: Kind::Direct,
         pair: Some([MEI, TOM]),
-        group: GroupId::from_bytes([41; 16]),
+        group: GROUP,
         creator: MEI_PHONE,
         creator_user: MEI,
         group_info: b"group info 0",
@@ -229,6 +231,7 @@ pub fn add_talk(tx: &mut Tx<'_>) -> Outcome {
 pub fn message(epoch: u64, id: u64, payload: &[u8]) -> NewEntry {
     NewEntry {
         conversation: TALK,
+        group: GROUP,
         epoch,
         kind: EntryKind::Application,
         sender: MEI_PHONE,
