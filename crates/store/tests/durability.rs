@@ -392,14 +392,9 @@ async fn foreign_files_newer_schemas_and_wrong_roots_are_refused() {
 async fn a_job_that_fails_or_panics_is_undone_alone(on: On) {
     let world = on.world().await;
     world.store.write(add_talk).await.unwrap();
-    let (held, hold) = mpsc::sync_channel::<()>(0);
-    // Holds the writer until the others wait, so that they become one batch.
-    world.store.submit(move |_| hold.recv().map_err(|_| Error::Overloaded), |_| ());
+    let held = held_writer(&world.store);
     let (told, answers) = mpsc::sync_channel(4);
     let before = world.database.counters();
-    while world.database.counters().waiting > 0 {
-        tokio::task::yield_now().await;
-    }
     for (id, ending) in [(1, "fine"), (2, "fails"), (3, "panics"), (4, "fine")] {
         let told = told.clone();
         let job = move |tx: &mut store::Tx<'_>| {
@@ -444,17 +439,7 @@ async fn a_full_queue_refuses_at_once(on: On) {
     let settings = Settings { writes_waiting_max: 2, ..Settings::default() };
     let database = Database::open(place.location(), keyring::RootKey::ephemeral().unwrap(), settings).unwrap();
     let store = database.tenant(TENANT);
-    let (release, hold) = mpsc::sync_channel::<()>(0);
-    let (running, runs) = mpsc::sync_channel::<()>(0);
-    store.submit(
-        move |_| {
-            running.send(()).unwrap();
-            hold.recv().unwrap();
-            Ok::<_, Error>(())
-        },
-        |_| (),
-    );
-    runs.recv().unwrap();
+    let release = held_writer(&store);
     let (told, answers) = mpsc::sync_channel(3);
     for number in 0..3 {
         let told = told.clone();

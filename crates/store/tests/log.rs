@@ -414,13 +414,8 @@ async fn entries_and_other_jobs_of_one_batch_see_each_other(on: On) {
     let world = on.world().await;
     let store = &world.store;
     store.write(add_talk).await.unwrap();
-    let (release, hold) = std::sync::mpsc::sync_channel::<()>(0);
-    store.submit(move |_| hold.recv().map_err(|_| store::Error::LogFull), |_| ());
+    let release = held_writer(store);
     let before = world.database.counters();
-    // The writer has that one alone; all that follows waits for it, and is one batch.
-    while world.database.counters().waiting > 0 {
-        tokio::task::yield_now().await;
-    }
     let (told, answers) = std::sync::mpsc::sync_channel(100);
     let mut epoch = 0;
     for id in 1..=40 {

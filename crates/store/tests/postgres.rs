@@ -314,11 +314,7 @@ async fn a_batch_of_several_tenants_is_one_transaction_and_each_writes_its_own()
     let world = On::Postgres.world().await;
     world.store.write(add_talk).await.unwrap();
     world.other.write(add_talk).await.unwrap();
-    let (release, hold) = std::sync::mpsc::sync_channel::<()>(0);
-    world.store.submit(move |_| hold.recv().map_err(|_| Error::Overloaded), |_| ());
-    while world.database.counters().waiting > 0 {
-        tokio::task::yield_now().await;
-    }
+    let release = held_writer(&world.store);
     let before = world.database.counters().batches;
     let (told, answers) = std::sync::mpsc::sync_channel(100);
     for id in 1..=40 {

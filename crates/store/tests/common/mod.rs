@@ -197,6 +197,19 @@ pub fn new_user(user: UserId, handle: &str) -> NewUser<'_> {
 }
 
 /// Mei with two devices and Tom with one.
+/// Holds the writer inside a batch until what is returned is sent to: all that is asked for meanwhile is one batch, the next.
+pub fn held_writer(store: &Store) -> std::sync::mpsc::SyncSender<()> {
+    let (release, hold) = std::sync::mpsc::sync_channel::<()>(0);
+    let (running, runs) = std::sync::mpsc::sync_channel::<()>(0);
+    let job = move |_: &mut Tx<'_>| {
+        running.send(()).unwrap();
+        hold.recv().map_err(|_| mifeng_store::Error::Overloaded)
+    };
+    store.submit(job, |_| ());
+    runs.recv().unwrap();
+    release
+}
+
 pub fn add_people(tx: &mut Tx<'_>) -> Outcome {
     tx.create_user(new_user(MEI, "mei"), NOW)?;
     tx.create_user(new_user(TOM, "tom"), NOW)?;
