@@ -132,6 +132,14 @@ impl Place {
         }
     }
 
+    /// Changes the schema behind the program's back.
+    pub fn run(&self, text: &str) {
+        match &self.base {
+            None => rusqlite::Connection::open(self.file()).unwrap().execute_batch(text).unwrap(),
+            Some(base) => drop(base.sql(text)),
+        }
+    }
+
     pub fn file(&self) -> PathBuf {
         self.directory.join("mifeng.db")
     }
