@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use trust::{Action, AuthorityPublicKey, ChainError, DeviceChain, DeviceState};
 use vault::AccountKey;
 use vault::link::{LinkKeys, LinkOffer, LinkPackage, LinkSecret};
-use wire::{DeviceId, ErrorCode, Event, MessageId, Refusal, TenantId, UserId, request::*};
+use wire::{DeviceId, ErrorCode, Event, GroupId, MessageId, Refusal, TenantId, UserId, request::*};
 
 /// Revoked means out, on the whole server, within so long.
 const PROMISE: Duration = Duration::from_secs(5);
@@ -340,6 +340,9 @@ async fn every_audited_operation_leaves_a_row_and_no_other_does() {
     let mut pair = Pair::meet(&server, "acme").await;
     let sent = pair.alice.seal(pair.conversation, pair.group, b"x");
     pair.to_alice.call(&sent).await.unwrap();
+    let next = GroupId::from_bytes(random());
+    let policy = pair.alice.policy(pair.group).successor(pair.group);
+    pair.to_alice.call(&pair.alice.succeed(pair.group, next, &policy, &[&pair.bob])).await.unwrap();
     let laptop = linked(&server, &pair.alice, &mut pair.to_alice).await;
     let revoke = revocation(&pair.alice, &mut pair.to_alice, laptop.device).await;
     pair.to_alice.call(&revoke).await.unwrap();

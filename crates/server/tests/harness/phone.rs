@@ -152,6 +152,32 @@ impl Phone {
         Commit { conversation, message_id: aad.message_id, commit, group_info, welcome }
     }
 
+    /// Makes a group that is to take the place of another one, and asks nobody whether it may.
+    pub fn succeed(&self, before: GroupId, next: GroupId, policy: &GroupPolicy, add: &[&Self]) -> Succeed {
+        let add = add.iter().map(|phone| Phone::key_package(phone, KeyPackageUse::Once)).collect();
+        let CreateConversation { conversation, .. } = self.create(policy, next);
+        let first = self.commit(conversation, next, &Proposed { add, ..Proposed::default() }, 0);
+        self.merge(next);
+        let (tree, epoch) = self.as_device(|device| (self.load(device, next).tree().unwrap(), self.epoch(before)));
+        let Commit { message_id, group_info, welcome, .. } = first;
+        Succeed { conversation, message_id, predecessor: before, epoch, group_info, tree, welcome }
+    }
+
+    /// Follows a succession.
+    pub fn follow(&self, before: GroupId, entry: &Entry, pending: &PendingWelcome, tree: &[u8]) {
+        let (tenant, conversation, epoch) = (self.tenant, pending.conversation, pending.epoch);
+        let invitation = Invitation { tenant, conversation, epoch, message: &pending.welcome, tree };
+        let next = e2ee::group_of(&entry.payload).unwrap();
+        let followed = self.as_device(|device| {
+            device.follow(self.load(device, before), next, entry.sender, &invitation, &trusting).unwrap()
+        });
+        self.apply(&followed.writes);
+    }
+
+    pub fn policy(&self, group: GroupId) -> GroupPolicy {
+        self.as_device(|device| self.load(device, group).policy().clone())
+    }
+
     pub fn merge(&self, group: GroupId) {
         let merged = self.as_device(|device| self.load(device, group).merge_pending(device).unwrap());
         self.apply(&merged.writes);
