@@ -62,6 +62,7 @@ impl Turn<'_> {
         let account = Arc::new(Account { suite, join_finish: account.join_finish.clone(), ..copy(account) });
         account::save(self.db, &account)?;
         self.memory.account = Some(Arc::clone(&account));
+        self.memory.settled.clear();
         self.forget_unpublished()?;
         self.go_on(Some(account))
     }

@@ -131,3 +131,6 @@ impl Turn<'_> {
         self.memory.session.delay(Work::Succession(id), at);
     }
 }
+
+#[cfg(test)]
+mod tests;
