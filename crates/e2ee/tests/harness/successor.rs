@@ -84,8 +84,11 @@ impl Scene {
     }
 }
 
+/// Says whether a successor, by name, came to what it should: followed, or refused for this.
+type Judge<'a> = dyn Fn(&Scene, &Made, &str, Option<SuccessionViolation>) + 'a;
+
 /// Every kind of successor, judged.
-pub fn run(judge: &dyn Fn(&Scene, &Made, &str, Option<SuccessionViolation>)) {
+pub fn run(judge: &Judge<'_>) {
     use SuccessionViolation::{LeftOut, Maker, Newcomer, Policy, Suite as Weaker};
     honest(judge);
     type Change = fn(&mut GroupPolicy);
@@ -130,7 +133,7 @@ pub fn run(judge: &dyn Fn(&Scene, &Made, &str, Option<SuccessionViolation>)) {
     judge(&scene, &made, "by who is no member", Some(Maker));
 }
 
-fn honest(judge: &dyn Fn(&Scene, &Made, &str, Option<SuccessionViolation>)) {
+fn honest(judge: &Judge<'_>) {
     let scene = Scene::new(Suite::Classical);
     let made = scene.succeed(&scene.bob, Suite::Classical, &[&scene.alice, &scene.carol, &scene.tablet]).unwrap();
     judge(&scene, &made, "by a member", None);

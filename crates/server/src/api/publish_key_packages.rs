@@ -26,6 +26,10 @@ pub(crate) async fn handle(session: &Session, publish: PublishKeyPackages) -> Re
     let checked = membership::blocking(move || check_all(&owner, &publish)).await?;
     let (one_time, last_resort) = checked.map_err(|error| membership::refused(&error))?;
     let held = session.tenant.store.write(move |tx| {
+        if tx.tenant()?.is_none_or(|tenant| tenant.suite != suite.code()) {
+            // It was changed while these were on their way.
+            return Err(ErrorCode::UnsupportedSuite.into());
+        }
         tx.publish_key_packages(device, &one_time, now)?;
         if let Some(last_resort) = &last_resort {
             tx.publish_last_resort(device, last_resort, now)?;
