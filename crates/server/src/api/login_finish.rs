@@ -1,9 +1,6 @@
 //! `login_finish`: the person has proved the password, or has not.
 
-use crate::{
-    clock,
-    gateway::{failure::Failure, state::Guest},
-};
+use crate::gateway::{failure::Failure, state::Guest};
 use store::{Actor, Tx};
 use wire::{
     ErrorCode, Op,
@@ -13,7 +10,7 @@ use wire::{
 pub(crate) async fn handle(guest: &mut Guest, finish: LoginFinish) -> Result<LoggedIn, Failure> {
     let login = guest.login.take().ok_or(ErrorCode::WrongCredentials)?;
     let proved = login.pending.finish(&finish.ke3).ok().and(login.user);
-    let (now, handle, claimed) = (clock::now(), login.handle, login.user);
+    let (now, handle, claimed) = (guest.clock.now(), login.handle, login.user);
     guest
         .tenant
         .store
