@@ -50,6 +50,6 @@ pub use e2ee::Suite;
 pub use error::Error;
 pub use event::Event;
 pub use group::{MemberView, Notice, Obstacle};
-pub use query::{AccountView, ContactView, ConversationView, Status};
+pub use query::{AccountView, ContactView, ConversationView, Position, Status};
 pub use trust::ChainError;
 pub use vault::{DatabaseKey, Entropy, UnsealError};

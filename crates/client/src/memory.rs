@@ -43,6 +43,8 @@ pub(crate) struct Memory {
     pub(crate) stale: HashMap<ConversationId, u32>,
     pub(crate) repairs: HashMap<ConversationId, CurrentGroup>,
     pub(crate) ask_for_welcomes: bool,
+    /// Conversations whose member this device is, as the server says, and which it does not know.
+    pub(crate) unknown: BTreeSet<ConversationId>,
     pub(crate) welcomes: VecDeque<PendingWelcome>,
     pub(crate) held: Option<KeyPackagesHeld>,
     pub(crate) unacknowledged: BTreeSet<ConversationId>,
@@ -68,6 +70,7 @@ impl Memory {
             stale: HashMap::new(),
             repairs: HashMap::new(),
             ask_for_welcomes: false,
+            unknown: BTreeSet::new(),
             welcomes: VecDeque::new(),
             held: None,
             unacknowledged: BTreeSet::new(),
@@ -87,6 +90,7 @@ impl Memory {
         self.stale.clear();
         self.repairs.clear();
         self.ask_for_welcomes = false;
+        self.unknown.clear();
         self.welcomes.clear();
         self.held = None;
         self.unacknowledged.clear();

@@ -19,6 +19,7 @@ impl Turn<'_> {
         }
         self.publish()?;
         self.fetch_welcomes();
+        self.adopt()?;
         for id in std::mem::take(&mut self.memory.attention) {
             self.attend(id)?;
         }
