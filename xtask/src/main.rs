@@ -1,6 +1,7 @@
-//! The project's own chores: `cargo xtask test`, `tidy` and `demo`. Needs nothing but Rust; installs the rest itself.
+//! The project's own chores: `cargo xtask test`, `tidy`, `demo` and `soak`. Needs nothing but Rust; installs the rest itself.
 mod demo;
 mod prepare;
+mod simulation;
 mod stage;
 mod test;
 mod tidy;
@@ -25,6 +26,16 @@ enum Chore {
     Tidy,
     /// Builds, and plays the story of one conversation with the real programs; then leaves the server up.
     Demo(demo::Options),
+    /// What takes too long for every push.
+    #[command(subcommand)]
+    Soak(Soak),
+}
+
+/// Long runs.
+#[derive(Subcommand)]
+enum Soak {
+    /// Explores schedules of the simulation.
+    Sim(simulation::Options),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +43,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Demo(options) => demo::run(&options),
+        Chore::Soak(Soak::Sim(options)) => simulation::soak(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
