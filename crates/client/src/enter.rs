@@ -62,8 +62,11 @@ impl Turn<'_> {
 
     /// The commit is in the log; where, the server says next.
     pub(crate) fn entered(&mut self, unsent: &OutboxRow) -> Result<(), Error> {
-        outbox::delete(self.db, unsent.conversation, unsent.message_id)?;
-        self.memory.attention.insert(unsent.conversation);
+        let mut row = self.conversation(unsent.conversation)?;
+        outbox::delete(self.db, row.id, unsent.message_id)?;
+        self.take_prepared(&mut row, Some(unsent))?;
+        conversation::save(self.db, &row)?;
+        self.memory.attention.insert(row.id);
         Ok(())
     }
 

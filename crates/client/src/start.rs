@@ -8,7 +8,7 @@ use crate::database::{contact, message};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
-use e2ee::{Group, Suite};
+use e2ee::Suite;
 use trust::{GroupPolicy, Kind};
 use wire::request::{ClaimKeyPackages, ClaimedKeyPackages, CreateConversation};
 use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal, UnixMillis, UserId};
@@ -114,15 +114,7 @@ impl Turn<'_> {
 
     /// The other person's conversation came first. What is unsent here moves there, now or when its Welcome comes.
     pub(crate) fn supersede(&mut self, row: ConversationRow) -> Result<(), Error> {
-        if let Some(group) = row.group {
-            self.memory.groups.remove(&row.id);
-            self.act(|device, _| {
-                let group = Group::load(device, group)?;
-                group
-                    .map_or_else(|| Ok(e2ee::WriteSet::default()), |group| group.forget(device))
-                    .map(|writes| ((), writes))
-            })??;
-        }
+        self.forget_group(&row)?;
         let row = ConversationRow { state: ConversationState::Superseded, group: None, ..row };
         conversation::save(self.db, &row)?;
         self.memory.ask_for_welcomes = true;

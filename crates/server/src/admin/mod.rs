@@ -11,7 +11,7 @@ mod list_tenants;
 pub use caller::Caller;
 pub use close_user::{CloseUser, ClosedUser};
 pub use create_invite::{CreateInvite, MadeInvite};
-pub use create_tenant::{CreateTenant, MadeTenant, Suite};
+pub use create_tenant::{CreateTenant, MadeTenant, Suite, act as create_tenant};
 pub use delete_tenant::{DeleteTenant, Deleted};
 pub use list_tenants::{ListTenants, ListedTenant, ListedTenants};
 

@@ -3,7 +3,6 @@
 
 use super::membership::{self, Vouching};
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Session},
     groups::Membership,
     node::Node,
@@ -90,7 +89,7 @@ async fn refused(node: &Node, session: &Session, commit: &Commit, error: Refused
         sender: session.device,
         message_id: commit.message_id,
         commit: commit.commit.clone(),
-        at: clock::now(),
+        at: session.clock.now(),
         group_info: Vec::new(),
         policy: None,
         joiners: Vec::new(),
@@ -183,7 +182,7 @@ fn new_commit(session: &Session, checked: &CheckedCommit, commit: &Commit) -> Ne
         sender: session.device,
         message_id: commit.message_id,
         commit: commit.commit.clone(),
-        at: clock::now(),
+        at: session.clock.now(),
         group_info: commit.group_info.clone(),
         policy,
         joiners,
