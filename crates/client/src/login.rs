@@ -50,7 +50,7 @@ impl Turn<'_> {
         let joining = self.memory.joining.as_mut().ok_or(Error::NotJoined)?;
         if let Some(upload) = joining.upload.clone() {
             self.memory.session.phase = Phase::Joining;
-            return self.finish_join(upload);
+            return self.finish_join(upload, None);
         }
         let (registration, registration_request) = Registration::start(&joining.password, self.entropy)?;
         joining.registration = Some(registration);
@@ -65,12 +65,17 @@ impl Turn<'_> {
         let registration = joining.registration.take().ok_or(Error::Protocol("an answer to another attempt"))?;
         let (registration_upload, _) =
             registration.finish(&joining.password, &challenge.registration_response, self.entropy)?;
-        self.finish_join(registration_upload)
+        let authority = AuthorityPublicKey::from_bytes(challenge.authority_key);
+        self.finish_join(registration_upload, Some(authority))
     }
 
     /// Makes the keys of the account and the device, and stores them with the request before it leaves: whatever happens
     /// from here on, this same request is repeated until its outcome is known.
-    fn finish_join(&mut self, registration_upload: Vec<u8>) -> Result<(), Error> {
+    fn finish_join(
+        &mut self,
+        registration_upload: Vec<u8>,
+        authority: Option<AuthorityPublicKey>,
+    ) -> Result<(), Error> {
         let greeting = self.memory.session.greeting.clone().ok_or(Error::Protocol("no greeting"))?;
         let joining = self.memory.joining.as_ref().ok_or(Error::NotJoined)?;
         let suite =
@@ -93,7 +98,7 @@ impl Turn<'_> {
             device_key,
             join_finish: Some(Zeroizing::new(wire::encode(&finish))),
             suite: suite.code(),
-            authority: Some(AuthorityPublicKey::from_bytes(challenge.authority_key)),
+            authority,
         };
         account::save(self.db, &account)?;
         self.memory.account = Some(Arc::new(account));

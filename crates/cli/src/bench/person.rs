@@ -115,7 +115,7 @@ impl Person {
 
     /// Seals a text as this person's client seals it, and keeps it from leaving.
     pub(super) fn seal(&mut self, conversation: ConversationId, text_bytes: usize) -> Result<Send> {
-        self.client.send(conversation, &Content::text(&"m".repeat(text_bytes), now()), now())?;
+        self.client.send(conversation, &Content::text("m".repeat(text_bytes), now()), now())?;
         while let Some(frame) = self.client.poll_transmit() {
             let request = read_request(&frame)?;
             if request.known() == Some(Op::Send) {
