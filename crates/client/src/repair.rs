@@ -226,6 +226,7 @@ impl Turn<'_> {
     /// A conversation of which only the server has spoken turns out to be none.
     fn renounce(&mut self, row: &ConversationRow, reason: &str) -> Result<(), Error> {
         if message::is_empty(self.db, row.id)? {
+            self.drop_unsent(row.id)?;
             conversation::delete(self.db, row.id)?;
         } else {
             let mut row = row.clone();

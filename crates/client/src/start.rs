@@ -141,21 +141,27 @@ impl Turn<'_> {
     pub(crate) fn leave(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
         row.state = ConversationState::Left;
         row.group = None;
-        while let Some(unsent) = outbox::first(self.db, row.id)? {
-            outbox::delete(self.db, row.id, unsent.message_id)?;
+        self.drop_unsent(row.id)?;
+        // Whoever removed the device may have added it again.
+        self.memory.ask_for_welcomes = true;
+        self.tell(Event::ConversationChanged(row.id));
+        Ok(())
+    }
+
+    /// Says of everything unsent that it will not be sent.
+    pub(crate) fn drop_unsent(&mut self, id: ConversationId) -> Result<(), Error> {
+        while let Some(unsent) = outbox::first(self.db, id)? {
+            outbox::delete(self.db, id, unsent.message_id)?;
             let reason = "this device is not a member of the conversation any more";
             match unsent.kind {
-                OutboxKind::Message => self.fail(row.id, unsent.message_id, reason)?,
+                OutboxKind::Message => self.fail(id, unsent.message_id, reason)?,
                 OutboxKind::Wish | OutboxKind::Propose => {
-                    let (conversation, change) = (row.id, unsent.message_id);
+                    let (conversation, change) = (id, unsent.message_id);
                     self.tell(Event::GroupUnchanged { conversation, change, reason: reason.into() });
                 }
                 _ => {}
             }
         }
-        // Whoever removed the device may have added it again.
-        self.memory.ask_for_welcomes = true;
-        self.tell(Event::ConversationChanged(row.id));
         Ok(())
     }
 
