@@ -1,8 +1,9 @@
-//! The project's own chores: `cargo xtask test`, `tidy`, `demo` and `bench`. Needs nothing but Rust; installs the rest itself.
+//! The project's own chores: `cargo xtask test`, `tidy`, `sabotage`, `demo`, `bench` and `soak`. Needs nothing but Rust; installs the rest itself.
 mod bench;
 mod demo;
 mod prepare;
 mod sabotage;
+mod simulation;
 mod stage;
 mod test;
 mod tidy;
@@ -31,6 +32,16 @@ enum Chore {
     Demo(demo::Options),
     /// Builds with all optimisation, measures what the server costs, and writes docs/bench.md.
     Bench(bench::Options),
+    /// What takes too long for every push.
+    #[command(subcommand)]
+    Soak(Soak),
+}
+
+/// Long runs.
+#[derive(Subcommand)]
+enum Soak {
+    /// Explores schedules of the simulation.
+    Sim(simulation::Options),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Sabotage => sabotage::run(),
         Chore::Demo(options) => demo::run(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Soak(Soak::Sim(options)) => simulation::soak(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 use crate::prepare::{self, TestRunner};
 use crate::sabotage;
+use crate::simulation;
 use crate::stage::{Board, Outcome, Tests, stream};
 use crate::tidy;
 use crate::workspace::{self, Layers, package};
@@ -24,7 +25,11 @@ pub(crate) struct Options {
 #[serde(deny_unknown_fields)]
 struct Counts {
     tests: BTreeMap<String, u64>,
+    simulation: BTreeMap<String, u64>,
 }
+
+/// New schedules of the simulation in every run.
+const SCHEDULES: u64 = 2_000;
 
 /// Runs every stage; `false` if one failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
@@ -35,6 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut counts: Counts = workspace::read_toml(&counts_file)?;
     let server = packages(&plan.sets.server);
     let client = packages(&plan.sets.client);
+    let simulated = packages(&plan.sets.simulation);
     let binaries = Binaries::below(&root)?;
 
     let mut board = Board::default();
@@ -48,6 +54,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     board.stage("mifengd without OpenSSL", || without_openssl(&binaries));
     board.stage("tests, client set", || test(runner, "client", &client, &binaries, &mut counts));
     sabotage::stages(&mut board, runner)?;
+    board.stage("clippy, simulation", || clippy(&simulated));
+    board.stage("tests, simulation", || test(runner, "simulation", &simulated, &binaries, &mut counts));
+    board.stage("simulation", || simulation::stage(SCHEDULES, &mut counts.simulation));
     if options.raise {
         let head = "# The least number of tests per stage; fewer fails `cargo xtask test`. `--raise` raises, only a hand lowers.\n\n";
         std::fs::write(&counts_file, format!("{head}{}", toml::to_string(&counts)?))
@@ -74,10 +83,11 @@ pub(crate) fn packages(set: &[String]) -> Vec<String> {
     set.iter().flat_map(|name| ["--package".to_owned(), package(name)]).collect()
 }
 
-/// A cargo call in the repository's root.
+/// A cargo call in the repository's root. It keeps no incremental state: two package sets, clippy and the build with
+/// switches would hold more of it than of everything else, and a small disk is full before the tests are through.
 pub(crate) fn cargo_command(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
-    command.args(arguments).current_dir(workspace::root());
+    command.args(arguments).env("CARGO_INCREMENTAL", "0").current_dir(workspace::root());
     command
 }
 

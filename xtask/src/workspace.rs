@@ -55,12 +55,20 @@ pub(crate) struct Layer {
     pub(crate) pure: bool,
 }
 
-/// The two package sets, built and tested in separate cargo calls.
+/// The package sets, built and tested in separate cargo calls.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sets {
     pub(crate) server: Vec<String>,
     pub(crate) client: Vec<String>,
+    pub(crate) simulation: Vec<String>,
+}
+
+impl Sets {
+    /// Every crate that is in a set.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
+        self.server.iter().chain(&self.client).chain(&self.simulation)
+    }
 }
 
 /// The security arrow.

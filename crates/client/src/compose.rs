@@ -111,8 +111,22 @@ impl Turn<'_> {
         if !is_own && line && content.mentions.iter().any(|mention| mention.user == own) {
             message::set_naming(self.db, id)?;
         }
-        if let (Body::Delete { target }, Some(author)) = (body, message.author) {
-            self.memory.wiped |= expiry::wipe_deleted(self.db, row.id, *target, author)?;
+        match body {
+            // What may still have to be sealed is wiped when the deletion, which goes after it, is recorded.
+            Body::Delete { target } if message.state != MessageState::Pending => self.wipe(row, message, *target),
+            _ => Ok(()),
+        }
+    }
+
+    /// Wipes what a deletion takes back.
+    pub(crate) fn wipe(
+        &mut self,
+        row: &ConversationRow,
+        deletion: &MessageRow,
+        target: MessageId,
+    ) -> Result<(), Error> {
+        if let Some(author) = deletion.author {
+            self.memory.wiped |= expiry::wipe_deleted(self.db, row.id, target, author)?;
         }
         Ok(())
     }
@@ -135,6 +149,27 @@ mod tests {
         let nowhere = ConversationId::from_bytes([9; 16]);
         assert!(matches!(client.send(nowhere, &Content::text("x", 1), 1), Err(Error::UnknownConversation)));
         assert_eq!(client.unsent().unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_taken_back_before_it_was_sealed_still_goes_whole_and_is_wiped_then() {
+        let (_folder, mut client) = live_in_conversation();
+        client.handle_disconnected(2_000);
+        let target = client.send(CONVERSATION, &Content::text("secret", 2_000), 2_000).unwrap();
+        let deletion = Content::new(Body::Delete { target }, 2_000);
+        client.send(CONVERSATION, &deletion, 2_000).unwrap();
+        assert!(client.message(CONVERSATION, target).unwrap().unwrap().deleted);
+        assert!(client.search("secret", 10).unwrap().is_empty());
+        reconnect(&mut client, 3_000);
+        for seq in 1..=2 {
+            let kept = message::find(client.reader(), CONVERSATION, target).unwrap().unwrap().content;
+            assert!(Content::from_bytes(&kept).is_ok(), "it can be sealed again until the deletion is recorded");
+            let (id, _) = request::<Send>(&mut client);
+            let recorded = wire::frame::answer(id, &wire::request::RecordedAt { seq, at: 3_000, generation: 0 });
+            client.handle_frame(&recorded, 3_000).unwrap();
+        }
+        let kept = message::find(client.reader(), CONVERSATION, target).unwrap().unwrap().content;
+        assert!(kept.is_empty());
     }
 
     #[test]

@@ -63,8 +63,11 @@ impl Turn<'_> {
 
     /// The commit is in the log; where, the server says next.
     pub(crate) fn entered(&mut self, unsent: &OutboxRow) -> Result<(), Error> {
-        outbox::delete(self.db, unsent.conversation, unsent.message_id)?;
-        self.memory.attention.insert(unsent.conversation);
+        let mut row = self.conversation(unsent.conversation)?;
+        outbox::delete(self.db, row.id, unsent.message_id)?;
+        self.take_prepared(&mut row, Some(unsent))?;
+        conversation::save(self.db, &row)?;
+        self.memory.attention.insert(row.id);
         Ok(())
     }
 
@@ -78,7 +81,12 @@ impl Turn<'_> {
         outbox::delete(self.db, row.id, unsent.message_id)?;
         self.memory.groups.remove(&row.id);
         self.memory.repairs.remove(&row.id);
-        conversation::save(self.db, &ConversationRow { group: None, ..row })?;
+        let row = match row.repaired_at {
+            // It was in the group before, and holds the next one against that.
+            Some(_) => ConversationRow { state: ConversationState::Repairing, ..row },
+            None => ConversationRow { group: None, ..row },
+        };
+        conversation::save(self.db, &row)?;
         if matches!(refusal.code(), Some(ErrorCode::StaleEpoch | ErrorCode::EpochTaken)) {
             self.memory.attention.insert(unsent.conversation);
         } else {
@@ -97,7 +105,7 @@ impl Turn<'_> {
         if is_repair && row.cursor > 0 && stay.seq > row.cursor + 1 {
             let missed = stay.seq - row.cursor - 1;
             let reason = format!("{missed} entries were recorded while this device had no place in the group");
-            self.mark_missed(&row, stay.seq, &reason)?;
+            self.mark_gap(&row, stay.seq, &reason)?;
         }
         let row = ConversationRow {
             state: ConversationState::Active,

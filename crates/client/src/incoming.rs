@@ -66,8 +66,9 @@ impl Turn<'_> {
             return Ok(Some("its id is already another message's".into()));
         }
         if let Body::Edit { target, .. } | Body::Delete { target } = body {
-            let author = message::find(self.db, row.id, *target)?.and_then(|target| target.author);
-            if author != message.author && stands(Defence::AuthorOfChange) {
+            // A message from before this device joined is not here; then there is nothing that would be changed.
+            let target = message::find(self.db, row.id, *target)?;
+            if target.is_some_and(|target| target.author != message.author) && stands(Defence::AuthorOfChange) {
                 return Ok(Some("it would change a message of somebody else".into()));
             }
         }
@@ -185,6 +186,18 @@ mod tests {
         let line = client.message(CONVERSATION, target).unwrap().unwrap();
         assert_eq!((line.body, line.history), (Some(text("corrected")), vec![String::from("said")]));
         assert_eq!(client.search("corrected", 10).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_change_of_a_message_from_before_the_joining_is_no_line_and_changes_nothing() {
+        let (_folder, mut client) = followed();
+        let target = MessageId::from_bytes([1; 16]);
+        let events = receive(&mut client, BOB, 2, Body::Edit { target, text: "corrected".into() });
+        receive(&mut client, BOB, 3, Body::Delete { target });
+        assert_eq!((events, texts(&client)), (Vec::new(), Vec::new()));
+        // Should a message with that id come yet, only its own author has changed it.
+        receive(&mut client, ALICE, 1, text("said"));
+        assert_eq!(client.message(CONVERSATION, target).unwrap().unwrap().body, Some(text("said")));
     }
 
     #[test]

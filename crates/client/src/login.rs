@@ -205,7 +205,9 @@ impl Turn<'_> {
         self.memory.ask_for_changes = true;
         self.memory.heads = synced.heads.into_iter().map(|head| (head.conversation, head)).collect();
         self.memory.attention.extend(outbox::conversations(self.db)?);
+        self.memory.unknown = self.memory.heads.keys().copied().collect();
         for row in conversation::all(self.db)? {
+            self.memory.unknown.remove(&row.id);
             self.memory.attention.insert(row.id);
             self.watch_renewal(&row);
             self.watch_sweep(&row);

@@ -71,6 +71,8 @@ pub(crate) struct Memory {
     pub(crate) behind_on: Option<BTreeSet<UserId>>,
     /// When the chains that are wanted have been fetched, all changes up to here are known.
     pub(crate) chain_mark: Option<u64>,
+    /// Conversations whose member this device is, as the server says, and which it does not know.
+    pub(crate) unknown: BTreeSet<ConversationId>,
     pub(crate) welcomes: VecDeque<PendingWelcome>,
     pub(crate) held: Option<KeyPackagesHeld>,
     pub(crate) unacknowledged: BTreeSet<ConversationId>,
@@ -112,6 +114,7 @@ impl Memory {
             ask_for_changes: false,
             behind_on: None,
             chain_mark: None,
+            unknown: BTreeSet::new(),
             welcomes: VecDeque::new(),
             held: None,
             unacknowledged: BTreeSet::new(),
@@ -144,6 +147,7 @@ impl Memory {
         self.behind_on = None;
         self.chain_mark = None;
         self.opening = None;
+        self.unknown.clear();
         self.welcomes.clear();
         self.held = None;
         self.unacknowledged.clear();

@@ -1,6 +1,6 @@
 //! Sending: a message is durable in the outbox first, is sealed when its turn comes, and stays until its outcome is known.
 
-use crate::content::{Content, Plaintext};
+use crate::content::{Body, Content, Plaintext};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::database::{expiry, message};
@@ -142,6 +142,9 @@ impl Turn<'_> {
         let (account, mut row) = (self.account()?, self.conversation(id)?);
         self.memory.stale.remove(&id);
         self.notice_head(Cursor { conversation: id, generation: recorded.generation, seq: recorded.seq });
+        if recorded.generation == row.generation && recorded.seq <= row.cursor {
+            return self.contradicted(row, &unsent);
+        }
         let is_next = recorded.seq == row.cursor + 1 && (row.cursor == 0 || recorded.generation == row.generation);
         if is_next {
             row.generation = recorded.generation;
@@ -150,6 +153,32 @@ impl Turn<'_> {
             self.process(&mut row, &entry)?;
         }
         Ok(())
+    }
+
+    /// The server says that it recorded something at a place where this device has seen another entry. It has told two
+    /// histories; asking again would go on for ever.
+    fn contradicted(&mut self, mut row: ConversationRow, unsent: &OutboxRow) -> Result<(), Error> {
+        if !row.forked {
+            row.forked = true;
+            self.tell(Event::Forked(row.id));
+        }
+        outbox::delete(self.db, row.id, unsent.message_id)?;
+        match unsent.kind {
+            OutboxKind::Message => {
+                self.fail(row.id, unsent.message_id, "the server puts it where another entry is")?;
+                conversation::save(self.db, &row)?;
+                self.memory.attention.insert(row.id);
+                Ok(())
+            }
+            OutboxKind::Rejoin => {
+                self.rejoined(&mut row, Some(unsent))?;
+                self.goes_on(&mut row)?;
+                conversation::save(self.db, &row)?;
+                self.memory.attention.insert(row.id);
+                Ok(())
+            }
+            _ => self.start_repair(row),
+        }
     }
 
     /// The server has it not.
@@ -182,7 +211,10 @@ impl Turn<'_> {
                 self.later(Work::Outbox(id, message_id), refusal);
                 Ok(())
             }
-            OutboxKind::Create if code == Some(ErrorCode::AlreadyExists) => self.supersede(row),
+            OutboxKind::Create if code == Some(ErrorCode::AlreadyExists) => match taken_by(refusal) {
+                Some(other) if other != id => self.supersede(row),
+                _ => self.reclaim(row),
+            },
             OutboxKind::Add if is_about_packages(&row, refusal) => {
                 self.change(&row, |group, device, _| group.discard_pending(device))??;
                 self.claim_again(row)
@@ -236,17 +268,19 @@ impl Turn<'_> {
         if message::set_recorded(self.db, row, entry.message_id, entry.seq, entry.at)? {
             self.tell(Event::Sent { conversation: row.id, message: entry.message_id, seq: entry.seq });
         }
-        let message = message::find(self.db, row.id, entry.message_id)?;
-        if let Some(content) = message.and_then(|message| Content::from_bytes(&message.content).ok()) {
-            row.take_title(&content.body);
-            expiry::recorded(self.db, row.id, entry.message_id, self.now)?;
-            if let Some(target) =
-                content.body.target().filter(|_| self.is_about_expired(row, &content.body).is_ok_and(|is| is))
-            {
-                expiry::wipe_changes(self.db, row.id, target)?;
-            }
+        let Some(message) = message::find(self.db, row.id, entry.message_id)? else { return Ok(()) };
+        let Ok(content) = Content::from_bytes(&message.content) else { return Ok(()) };
+        row.take_title(&content.body);
+        expiry::recorded(self.db, row.id, entry.message_id, self.now)?;
+        if let Some(target) = content.body.target()
+            && self.is_about_expired(row, &content.body).is_ok_and(|is| is)
+        {
+            expiry::wipe_changes(self.db, row.id, target)?;
         }
-        Ok(())
+        match content.body {
+            Body::Delete { target } => self.wipe(row, &message, target),
+            _ => Ok(()),
+        }
     }
 
     /// The log goes at least this far.
@@ -271,6 +305,21 @@ impl Turn<'_> {
 fn is_about_packages(row: &ConversationRow, refusal: &Refusal) -> bool {
     let packages = [ErrorCode::InvalidKeyPackage, ErrorCode::InvalidCommit];
     row.state == ConversationState::Creating && refusal.code().is_some_and(|code| packages.contains(&code))
+}
+
+/// The direct conversation that the two have already, if that is why there cannot be another.
+fn taken_by(refusal: &Refusal) -> Option<ConversationId> {
+    refusal.detail.as_deref().and_then(|detail| detail.parse().ok())
+}
+
+/// Whether what was recorded is, to the last byte, what this device has sealed.
+pub(crate) fn is_sealed_as(unsent: &OutboxRow, payload: &[u8]) -> bool {
+    let sealed = match unsent.kind {
+        OutboxKind::Message => parameters::<Send>(unsent).map(|send| send.payload),
+        OutboxKind::Propose => parameters::<Propose>(unsent).map(|propose| propose.payload),
+        _ => parameters::<Commit>(unsent).map(|commit| commit.commit),
+    };
+    sealed.is_ok_and(|sealed| sealed == payload)
 }
 
 fn parameters<O: wire::Operation>(unsent: &OutboxRow) -> Result<O, Error> {
@@ -354,6 +403,20 @@ mod tests {
         request::<FetchGroupInfo>(&mut client);
         assert_eq!(events(&mut client), [Event::ConversationChanged(CONVERSATION)]);
         assert_eq!(client.unsent().unwrap(), 1, "the message waits for the repair");
+    }
+
+    #[test]
+    fn a13_a_place_that_is_taken_is_a_fork_and_not_asked_for_again() {
+        let (_folder, mut client) = live_in_conversation();
+        let (_, id, _) = say(&mut client, "one", 2_000);
+        let recorded = RecordedAt { seq: 1, at: 2_001, generation: 0 };
+        client.handle_frame(&frame::answer(id, &recorded), 2_001).unwrap();
+        request::<Acknowledge>(&mut client);
+        let (message, id, _) = say(&mut client, "two", 2_002);
+        client.handle_frame(&frame::answer(id, &recorded), 2_003).unwrap();
+        assert_eq!(client.poll_transmit(), None, "it is not repeated for ever");
+        assert!(client.conversation(CONVERSATION).unwrap().unwrap().forked);
+        assert_eq!(client.message(CONVERSATION, message).unwrap().unwrap().state, MessageState::Failed);
     }
 
     #[test]

@@ -25,6 +25,7 @@ impl Turn<'_> {
         self.ask_for_changes()?;
         self.ask_for_joinable();
         if self.memory.behind_on.as_ref().is_some_and(BTreeSet::is_empty) {
+            self.adopt()?;
             for id in std::mem::take(&mut self.memory.attention) {
                 self.attend(id)?;
             }

@@ -8,8 +8,8 @@ use crate::database::conversation::{self, ConversationRow};
 use crate::database::{MessageRow, expiry, message, outbox, page, search};
 use crate::{ConversationState, Error, Verification};
 use trust::safety_number::safety_number;
-use trust::{DeviceState, Kind};
-use wire::{ConversationId, DeviceId, MessageId, TenantId, UserId};
+use trust::{DeviceState, EntryHash, Kind};
+use wire::{ConversationId, DeviceId, MessageId, TenantId, UnixMillis, UserId};
 
 /// Who this device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,19 @@ pub struct ConversationView {
     pub last: Option<MessageView>,
     /// How far others have read.
     pub read_by: Vec<(UserId, u64)>,
+}
+
+/// Where this device stands in a conversation's log and group: two devices at the same place have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The generation of the log.
+    pub generation: u32,
+    /// The last entry that was processed.
+    pub cursor: u64,
+    /// The hash of the log up to it.
+    pub hash: EntryHash,
+    /// The epoch of the MLS group; absent when the device is in none.
+    pub epoch: Option<u64>,
 }
 
 /// How things stand.
@@ -165,6 +178,19 @@ impl Client {
     /// [`Error::NotJoined`], [`Error::Database`].
     pub fn conversation(&self, id: ConversationId) -> Result<Option<ConversationView>, Error> {
         conversation::find(self.reader(), id)?.map(|row| self.conversation_view(row)).transpose()
+    }
+
+    /// Where this device stands in a conversation; `None` when it does not know it.
+    ///
+    /// # Errors
+    /// [`Error::NotJoined`], [`Error::Database`].
+    pub fn position(&mut self, id: ConversationId, now: UnixMillis) -> Result<Option<Position>, Error> {
+        self.account()?;
+        self.turn(now, |turn| {
+            let Some(row) = conversation::find(turn.db, id)? else { return Ok(None) };
+            let epoch = turn.epoch(&row)?;
+            Ok(Some(Position { generation: row.generation, cursor: row.cursor, hash: row.entry_hash, epoch }))
+        })
     }
 
     /// The last lines of a conversation, oldest first.

@@ -5,6 +5,7 @@ use crate::database::conversation::{self, ConversationRow};
 use crate::database::message::{self, Place};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::database::{MessageRow, MessageState};
+use crate::outgoing;
 use crate::session::Work;
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
@@ -31,7 +32,12 @@ impl Turn<'_> {
     pub(crate) fn recorded(&mut self, recorded: &Recorded) -> Result<(), Error> {
         let (id, entry) = (recorded.conversation, &recorded.entry);
         self.notice_head(Cursor { conversation: id, generation: recorded.generation, seq: entry.seq });
-        let Some(mut row) = conversation::find(self.db, id)? else { return Ok(()) };
+        let Some(mut row) = conversation::find(self.db, id)? else {
+            // Either its Welcome is on its way, or nobody has told this device of it.
+            self.memory.ask_for_welcomes = true;
+            self.memory.unknown.insert(id);
+            return Ok(());
+        };
         let in_order = entry.seq == row.cursor + 1 || !stands(Defence::LogOrder);
         let follows = in_order && recorded.generation == row.generation;
         // A fetch on its way brings this entry too: processing it twice is harmless, out of order it is not.
@@ -69,6 +75,10 @@ impl Turn<'_> {
         }
         if row.cursor > before {
             self.memory.stale.remove(&id);
+        } else if fetched.head > row.cursor && fetched.entries.is_empty() {
+            // The log goes further, and nothing of that is left for this device.
+            self.memory.gaps.insert(id);
+            return self.start_repair(row);
         } else if fetched.head > row.cursor {
             self.later(Work::Fetch(id), &Refusal::retry_after(wire::ErrorCode::Internal, 2_000));
         }
@@ -96,8 +106,19 @@ impl Turn<'_> {
     /// that its state was copied or restored (or that the server lies): the leaf is replaced.
     fn process_own(&mut self, row: &mut ConversationRow, entry: &Entry) -> Result<Step, Error> {
         let unsent = outbox::find(self.db, row.id, entry.message_id)?;
+        let sealed_here = unsent.as_ref().is_some_and(|unsent| outgoing::is_sealed_as(unsent, &entry.payload));
         match unsent.as_ref().map(|unsent| unsent.kind) {
-            Some(OutboxKind::Message) => self.own_message_recorded(row, entry)?,
+            Some(OutboxKind::Message) => {
+                self.own_message_recorded(row, entry)?;
+                if !sealed_here {
+                    // Another copy of this device's state has sealed it: the next message would use its keys again.
+                    self.repair_if_followed(row)?;
+                }
+            }
+            Some(OutboxKind::Add | OutboxKind::Wish | OutboxKind::Upkeep) if !sealed_here => {
+                outbox::set_sealed(self.db, unsent.as_ref().map_or(0, |unsent| unsent.id), None, None)?;
+                self.lost(row, entry, "another copy of this device's state has made it", true)?;
+            }
             Some(OutboxKind::Add | OutboxKind::Wish | OutboxKind::Upkeep) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
                 self.own_commit_recorded(row, entry, unsent.as_ref())?;
@@ -120,12 +141,8 @@ impl Turn<'_> {
             }
             Some(OutboxKind::Rejoin) => {
                 outbox::delete(self.db, row.id, entry.message_id)?;
-                self.memory.gaps.remove(&row.id);
-                self.memory.failed_rejoins.remove(&row.id);
-                row.renew_at = Some(self.some_day());
-                self.watch_renewal(row);
-                self.becomes_active(row);
-                self.tell(Event::Repaired(row.id));
+                self.rejoined(row, unsent.as_ref())?;
+                self.goes_on(row)?;
             }
             _ if message::find(self.db, row.id, entry.message_id)?
                 .is_some_and(|message| message.seq == Some(entry.seq)) => {}
@@ -157,6 +174,24 @@ impl Turn<'_> {
         }
     }
 
+    /// After a rejoin.
+    pub(crate) fn goes_on(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        self.memory.failed_rejoins.remove(&row.id);
+        row.renew_at = Some(self.some_day());
+        self.watch_renewal(row);
+        if row.state == ConversationState::Repairing {
+            self.becomes_active(row);
+        }
+        self.take_over(row)?;
+        self.tell(Event::Repaired(row.id));
+        Ok(())
+    }
+
+    /// The device's copy of the group is not what it should be: its leaf is replaced.
+    fn repair_if_followed(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        if is_followed(row) && row.state != ConversationState::Repairing { self.distrust(row) } else { Ok(()) }
+    }
+
     fn becomes_active(&mut self, row: &mut ConversationRow) {
         if row.state != ConversationState::Active {
             row.state = ConversationState::Active;
@@ -165,11 +200,6 @@ impl Turn<'_> {
     }
 
     fn process_other(&mut self, row: &mut ConversationRow, entry: &Entry) -> Result<Step, Error> {
-        if outbox::find_kind(self.db, row.id, OutboxKind::Rejoin)?.is_some() {
-            // The stored group is already the one after the rejoin; this entry is from before it.
-            self.lost(row, entry, "it was sent while this device was rejoining", false)?;
-            return Ok(Step::Done);
-        }
         if entry.kind == EntryKind::Succession {
             return self.succession(row, entry);
         }
@@ -244,12 +274,7 @@ impl Turn<'_> {
         }
         self.tell(Event::Undecryptable { conversation: row.id, seq: entry.seq, reason: reason.into() });
         let recently = row.repaired_at.is_some_and(|at| self.now < at.saturating_add(REPAIR_EVERY_MS));
-        if row.state == ConversationState::Active && (hard || !recently) {
-            row.state = ConversationState::Repairing;
-            row.repaired_at = Some(self.now);
-            self.tell(Event::ConversationChanged(row.id));
-        }
-        Ok(())
+        if hard || !recently { self.repair_if_followed(row) } else { Ok(()) }
     }
 }
 

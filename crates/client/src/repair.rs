@@ -1,28 +1,82 @@
 //! Repair: a device that cannot follow its group fetches the current one and rejoins by an external commit, which
-//! replaces its own leaf. What was sent in between is counted as lost, in the open.
+//! replaces its own leaf. Until that commit is in the log, the group as the device has it opens what it can: only what it
+//! cannot open is counted as lost, in the open.
 
 use crate::database::conversation::{self, ConversationRow};
-use crate::database::outbox::{self, OutboxKind};
+use crate::database::message::{self, Place};
+use crate::database::outbox::{self, OutboxKind, OutboxRow};
+use crate::database::{MessageRow, MessageState};
 use crate::session::Work;
 use crate::succession::was_refused;
 use crate::turn::{Turn, is_transient};
-use crate::welcome::peer;
+use crate::welcome::{is_shadow, peer};
 use crate::{ConversationState, Error, Event};
-use e2ee::Invitation;
+use e2ee::{Invitation, WriteSet};
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
 use rusqlite::Connection;
-use trust::EntryHash;
+use trust::{EntryHash, Kind};
 use wire::request::{Commit, CurrentGroup, Cursor, FetchGroupInfo, FetchTree, Tree};
-use wire::{ConversationId, ErrorCode, MessageId, Refusal};
+use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal, UserId};
+use zeroize::Zeroizing;
 
 const AGAIN_MS: u32 = 10_000;
 
+/// The group after a rejoin, kept beside its commit until that is recorded.
+#[derive(Encode, Decode)]
+struct Prepared {
+    #[n(0)]
+    group: GroupId,
+    #[n(1)]
+    writes: Vec<Write>,
+}
+
+/// A change of what MLS keeps: a value, or none.
+#[derive(Encode, Decode)]
+struct Write {
+    #[n(0)]
+    key: ByteVec,
+    #[n(1)]
+    value: Option<ByteVec>,
+}
+
 impl Turn<'_> {
     /// From here on the device does not trust its copy of the group.
-    pub(crate) fn start_repair(&mut self, row: ConversationRow) -> Result<(), Error> {
-        let row = ConversationRow { state: ConversationState::Repairing, repaired_at: Some(self.now), ..row };
+    pub(crate) fn start_repair(&mut self, mut row: ConversationRow) -> Result<(), Error> {
+        self.distrust(&mut row)?;
         conversation::save(self.db, &row)?;
         self.memory.attention.insert(row.id);
+        Ok(())
+    }
+
+    /// As [`Turn::start_repair`], for a caller that saves the row.
+    pub(crate) fn distrust(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        if row.state == ConversationState::Leaving {
+            // Who rejoins has a new leaf, of which nobody has heard that it leaves.
+            self.wish_to_leave(row.id)?;
+        }
+        row.state = ConversationState::Repairing;
+        row.repaired_at = Some(self.now);
         self.tell(Event::ConversationChanged(row.id));
+        Ok(())
+    }
+
+    /// The server counts this device among the members of conversations that it does not know: it was put back to an old
+    /// copy, or a Welcome is for a key package that it does not have. It rejoins them, when no Welcome is left to be tried.
+    pub(crate) fn adopt(&mut self) -> Result<(), Error> {
+        let welcomed = self.memory.ask_for_welcomes || !self.memory.welcomes.is_empty();
+        if welcomed || self.memory.session.is_busy(&Work::FetchWelcomes, self.now) {
+            return Ok(());
+        }
+        while let Some(id) = self.memory.unknown.pop_first() {
+            let known = conversation::find(self.db, id)?;
+            if known.as_ref().is_some_and(|row| row.state != ConversationState::Left) {
+                continue;
+            }
+            let row = known.unwrap_or_else(|| ConversationRow::new(id, Kind::Group, ConversationState::Repairing));
+            self.memory.gaps.insert(id);
+            self.start_repair(ConversationRow { group: None, ..row })?;
+        }
         Ok(())
     }
 
@@ -83,40 +137,39 @@ impl Turn<'_> {
             Invitation { tenant: account.tenant, conversation: id, epoch, message: &current.group_info, tree };
         let message_id = MessageId::from_bytes(self.entropy.array());
         let aad = Self::aad(&row, message_id, [0; 32]);
-        self.memory.groups.remove(&id);
         let (db, followed) = (self.db, row.group);
-        let rejoined = self.act(|device, vouch| {
+        let rejoined = self.rehearse(|device, vouch| {
             let before = followed.map(|id| e2ee::Group::load(device, id)).transpose()?.flatten();
             let changed = device.rejoin(&invitation, before, &aad, vouch)?;
             match &changed.group {
                 Some(group) if is_refused(db, group)? => Err(e2ee::Error::Envelope),
-                _ => Ok(((changed.output, changed.group), changed.writes)),
+                Some(group) if !is_shadow(db, group, account.user)? => {
+                    Ok(((changed.output, group.id()), changed.writes))
+                }
+                _ => Err(e2ee::Error::AlreadyMember),
             }
         })?;
         match rejoined {
-            Ok((rejoined, group)) => {
-                let mut row = row;
-                if let Some(group) = &group {
-                    if row.state == ConversationState::Repairing && row.group != Some(group.id()) {
-                        // Where its part of the log goes on, the server says when it is in.
-                        self.moved_to(&mut row, group.id())?;
-                        row.state = ConversationState::Joining;
-                    }
-                    row.group = Some(group.id());
-                    row.kind = group.policy().kind;
-                    row.peer = peer(group, account.user);
-                }
+            Ok(((rejoined, group), writes)) => {
                 let e2ee::Rejoined { commit, group_info, gone } = rejoined;
-                gone.iter().try_for_each(|leaf| self.sweep_soon(&mut row, leaf.user))?;
-                let commit = Commit { conversation: id, message_id, commit, group_info, welcome: None };
-                outbox::insert(self.db, id, OutboxKind::Rejoin, message_id, None, Some(&wire::encode(&commit)))?;
+                let commit = wire::encode(&Commit { conversation: id, message_id, commit, group_info, welcome: None });
+                let prepared = Zeroizing::new(wire::encode(&Prepared::new(group, &writes)));
+                outbox::insert(self.db, id, OutboxKind::Rejoin, message_id, Some(&prepared), Some(&commit))?;
                 if let Some(unsent) = outbox::find(self.db, id, message_id)? {
                     outbox::set_sealed(self.db, unsent.id, unsent.parameters.as_deref(), Some(epoch))?;
                 }
+                let mut row = row;
+                if row.state == ConversationState::Repairing && row.group.is_some_and(|before| before != group) {
+                    // Where its part of the log goes on, the server says when it is in.
+                    row.state = ConversationState::Joining;
+                }
+                gone.iter().try_for_each(|leaf| self.sweep_soon(&mut row, leaf.user))?;
                 conversation::save(self.db, &row)?;
-                self.keep(id, group);
             }
             Err(e2ee::Error::NeedsIdentities(users)) => self.wait_for(id, users),
+            Err(refused) if row.group.is_none() && row.state != ConversationState::Joining => {
+                self.renounce(&row, &refused.to_string())?
+            }
             Err(_) => {
                 self.rejoin_failed(id);
                 self.later(Work::GroupInfo(id), &Refusal::retry_after(ErrorCode::InvalidCommit, AGAIN_MS));
@@ -125,10 +178,67 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// The rejoining is in the log: from here on its group is the conversation's.
+    pub(crate) fn rejoined(&mut self, row: &mut ConversationRow, unsent: Option<&OutboxRow>) -> Result<(), Error> {
+        if row.group.is_none() && row.begins > 0 {
+            self.mark_gap(row, row.begins, "this device has joined anew: it cannot read what was said before")?;
+        }
+        let complete = self.take_prepared(row, unsent)?;
+        if !complete {
+            row.state = ConversationState::Claiming;
+            row.claim_key = Some(self.entropy.array());
+        }
+        Ok(())
+    }
+
+    /// Puts the group that was prepared in the place of the one before, with what it says of its conversation. `false` when it
+    /// is a direct one whose other half was never added.
+    pub(crate) fn take_prepared(
+        &mut self,
+        row: &mut ConversationRow,
+        unsent: Option<&OutboxRow>,
+    ) -> Result<bool, Error> {
+        let prepared = unsent.and_then(|unsent| unsent.input.as_deref()).map(wire::decode::<Prepared>);
+        let Some(Ok(prepared)) = prepared else { return Err(Error::Database(crate::DatabaseError::Damaged)) };
+        let before = row.group;
+        self.forget_group(row)?;
+        for Write { key, value } in &prepared.writes {
+            self.put(key, value.as_ref().map(|value| value.as_slice()))?;
+        }
+        if before.is_some_and(|before| before != prepared.group) {
+            self.moved_to(row, prepared.group)?;
+        }
+        row.group = Some(prepared.group);
+        self.memory.gaps.remove(&row.id);
+        let own = self.account()?.user;
+        let seen = self.peek(row, |group| {
+            let peer = peer(group, own);
+            let members = group.members()?;
+            let is_here = |user: UserId| members.iter().any(|leaf| leaf.identity.user == user);
+            Ok((group.policy().kind, peer, peer.is_none_or(is_here)))
+        })?;
+        let Some((kind, peer, complete)) = seen else { return Ok(true) };
+        (row.kind, row.peer) = (kind, peer);
+        Ok(complete)
+    }
+
+    /// The server has this very conversation, with a group that this device does not know: it was put back to a copy from
+    /// before it made that known. It rejoins.
+    pub(crate) fn reclaim(&mut self, row: ConversationRow) -> Result<(), Error> {
+        self.forget_group(&row)?;
+        outbox::delete_kind(self.db, row.id, OutboxKind::Create)?;
+        outbox::delete_kind(self.db, row.id, OutboxKind::Add)?;
+        self.memory.gaps.insert(row.id);
+        self.start_repair(ConversationRow { group: None, ..row })
+    }
+
     pub(crate) fn repair_refused(&mut self, id: ConversationId, refusal: &Refusal) -> Result<(), Error> {
         self.memory.repairs.remove(&id);
         if !is_transient(refusal) && refusal.code() != Some(ErrorCode::StaleEpoch) {
             let mut row = self.conversation(id)?;
+            if row.group.is_none() {
+                return self.renounce(&row, &refusal.to_string());
+            }
             self.leave(&mut row)?;
             conversation::save(self.db, &row)?;
             return Ok(());
@@ -137,17 +247,55 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// The server no longer has what this device missed. The place is marked, and the log goes on after it.
+    /// A conversation of which only the server has spoken turns out to be none.
+    fn renounce(&mut self, row: &ConversationRow, reason: &str) -> Result<(), Error> {
+        if message::is_empty(self.db, row.id)? {
+            self.drop_unsent(row.id)?;
+            conversation::delete(self.db, row.id)?;
+        } else {
+            let mut row = row.clone();
+            self.leave(&mut row)?;
+            conversation::save(self.db, &row)?;
+        }
+        self.tell(Event::WelcomeRefused { conversation: row.id, reason: reason.into() });
+        Ok(())
+    }
+
+    /// The server no longer has what this device missed. The place is marked, and the log goes on after it. Where a
+    /// conversation is new here, that is marked when it turns out to be one.
     fn skip_to(&mut self, row: &mut ConversationRow, current: &CurrentGroup) -> Result<(), Error> {
-        let missed = current.seq - row.cursor;
-        let reason = format!("{missed} entries were deleted from the server before this device saw them");
-        self.mark_missed(row, current.seq, &reason)?;
+        if row.group.is_some() {
+            let missed = current.seq - row.cursor;
+            let reason = format!("{missed} entries were deleted from the server before this device saw them");
+            self.mark_gap(row, current.seq, &reason)?;
+        }
+        row.generation = current.generation;
         row.cursor = current.seq;
         row.begins = current.seq;
         row.entry_hash = EntryHash(current.entry_hash);
         conversation::save(self.db, row)?;
         conversation::remember_hash(self.db, row)?;
         self.memory.gaps.remove(&row.id);
+        Ok(())
+    }
+
+    /// What is not for this device is marked once, where it goes on.
+    pub(crate) fn mark_gap(&mut self, row: &ConversationRow, seq: u64, reason: &str) -> Result<(), Error> {
+        if message::is_at(self.db, row, seq)? {
+            return Ok(());
+        }
+        let marker = MessageRow {
+            seq: Some(seq),
+            message_id: None,
+            author: None,
+            device: self.account()?.device,
+            at: self.now,
+            state: MessageState::Undecryptable,
+            content: Vec::new(),
+            reason: Some(reason.into()),
+        };
+        message::insert(self.db, row, &marker, Place { kind: 0, line: true, target: None })?;
+        self.tell(Event::Undecryptable { conversation: row.id, seq, reason: reason.into() });
         Ok(())
     }
 }
@@ -159,4 +307,14 @@ fn crosses(row: &ConversationRow, current: &CurrentGroup) -> bool {
 
 fn is_refused(db: &Connection, group: &e2ee::Group) -> Result<bool, e2ee::StorageFailure> {
     was_refused(db, group).map_err(|error| e2ee::StorageFailure::Read(Box::new(error)))
+}
+
+impl Prepared {
+    fn new(group: GroupId, writes: &WriteSet) -> Self {
+        let write = |(key, value): (&[u8], Option<&[u8]>)| Write {
+            key: key.to_vec().into(),
+            value: value.map(|value| value.to_vec().into()),
+        };
+        Self { group, writes: writes.iter().map(write).collect() }
+    }
 }

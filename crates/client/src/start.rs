@@ -8,7 +8,7 @@ use crate::database::{contact, message};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
-use e2ee::{Group, Suite};
+use e2ee::Suite;
 use trust::{GroupPolicy, Kind};
 use wire::request::{ClaimKeyPackages, ClaimedKeyPackages, CreateConversation};
 use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal, UnixMillis, UserId};
@@ -114,15 +114,7 @@ impl Turn<'_> {
 
     /// The other person's conversation came first. What is unsent here moves there, now or when its Welcome comes.
     pub(crate) fn supersede(&mut self, row: ConversationRow) -> Result<(), Error> {
-        if let Some(group) = row.group {
-            self.memory.groups.remove(&row.id);
-            self.act(|device, _| {
-                let group = Group::load(device, group)?;
-                group
-                    .map_or_else(|| Ok(e2ee::WriteSet::default()), |group| group.forget(device))
-                    .map(|writes| ((), writes))
-            })??;
-        }
+        self.forget_group(&row)?;
         let row = ConversationRow { state: ConversationState::Superseded, group: None, ..row };
         conversation::save(self.db, &row)?;
         self.memory.ask_for_welcomes = true;
@@ -149,21 +141,27 @@ impl Turn<'_> {
     pub(crate) fn leave(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
         row.state = ConversationState::Left;
         row.group = None;
-        while let Some(unsent) = outbox::first(self.db, row.id)? {
-            outbox::delete(self.db, row.id, unsent.message_id)?;
+        self.drop_unsent(row.id)?;
+        // Whoever removed the device may have added it again.
+        self.memory.ask_for_welcomes = true;
+        self.tell(Event::ConversationChanged(row.id));
+        Ok(())
+    }
+
+    /// Says of everything unsent that it will not be sent.
+    pub(crate) fn drop_unsent(&mut self, id: ConversationId) -> Result<(), Error> {
+        while let Some(unsent) = outbox::first(self.db, id)? {
+            outbox::delete(self.db, id, unsent.message_id)?;
             let reason = "this device is not a member of the conversation any more";
             match unsent.kind {
-                OutboxKind::Message => self.fail(row.id, unsent.message_id, reason)?,
+                OutboxKind::Message => self.fail(id, unsent.message_id, reason)?,
                 OutboxKind::Wish | OutboxKind::Propose => {
-                    let (conversation, change) = (row.id, unsent.message_id);
+                    let (conversation, change) = (id, unsent.message_id);
                     self.tell(Event::GroupUnchanged { conversation, change, reason: reason.into() });
                 }
                 _ => {}
             }
         }
-        // Whoever removed the device may have added it again.
-        self.memory.ask_for_welcomes = true;
-        self.tell(Event::ConversationChanged(row.id));
         Ok(())
     }
 

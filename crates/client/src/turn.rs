@@ -60,8 +60,17 @@ impl Turn<'_> {
         wire::decode(body).map_err(|_| Error::Protocol("an answer is malformed"))
     }
 
+    /// Whether a request was about a conversation that is no more: another took its place while the answer was on its way.
+    fn is_moot(&self, work: &Work) -> Result<bool, Error> {
+        let Some(id) = work.conversation() else { return Ok(false) };
+        Ok(conversation::find(self.db, id)?.is_none())
+    }
+
     /// What a success means.
     pub(crate) fn answer(&mut self, work: Work, body: &[u8]) -> Result<(), Error> {
+        if self.is_moot(&work)? {
+            return Ok(());
+        }
         match work {
             Work::Hello => self.greeted(Self::decoded::<request::Hello>(body)?),
             Work::JoinStart => self.join_challenged(&Self::decoded::<request::JoinStart>(body)?),
@@ -107,6 +116,9 @@ impl Turn<'_> {
 
     /// What a refusal means.
     pub(crate) fn refused(&mut self, work: Work, refusal: &Refusal) -> Result<(), Error> {
+        if self.is_moot(&work)? {
+            return Ok(());
+        }
         match work {
             Work::Hello | Work::Authenticate | Work::Sync => self.login_refused(refusal),
             Work::JoinStart | Work::JoinFinish => self.join_refused(refusal),
@@ -183,6 +195,17 @@ impl Turn<'_> {
         &self,
         work: impl FnOnce(&Device<'_>, Vouch<'_>) -> Result<(T, WriteSet), e2ee::Error>,
     ) -> Result<Result<T, e2ee::Error>, Error> {
+        match self.rehearse(work)? {
+            Ok((output, writes)) => self.apply(&writes).map(|()| Ok(output)),
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    /// The same, but that nothing is stored: what it would write is given back.
+    pub(crate) fn rehearse<T>(
+        &self,
+        work: impl FnOnce(&Device<'_>, Vouch<'_>) -> Result<(T, WriteSet), e2ee::Error>,
+    ) -> Result<Result<(T, WriteSet), e2ee::Error>, Error> {
         let account = self.account()?;
         let stored = Stored(self.db);
         let device = Device::new(identity(&account), &account.device_key, &stored);
@@ -199,9 +222,8 @@ impl Turn<'_> {
             return Err(error);
         }
         match outcome {
-            Ok((output, writes)) => self.apply(&writes).map(|()| Ok(output)),
             Err(e2ee::Error::Storage(failure)) => Err(failure.into()),
-            Err(refused) => Ok(Err(refused)),
+            outcome => Ok(outcome),
         }
     }
 
@@ -263,12 +285,27 @@ impl Turn<'_> {
         self.memory.waiting.insert(id);
     }
 
+    /// Deletes everything that MLS has stored of a conversation's group, if there is one.
+    pub(crate) fn forget_group(&mut self, row: &ConversationRow) -> Result<(), Error> {
+        self.memory.groups.remove(&row.id);
+        let Some(id) = row.group else { return Ok(()) };
+        self.act(|device, _| {
+            let group = Group::load(device, id)?;
+            let writes = group.map_or_else(|| Ok(WriteSet::default()), |group| group.forget(device));
+            writes.map(|writes| ((), writes))
+        })??;
+        Ok(())
+    }
+
     fn apply(&self, writes: &WriteSet) -> Result<(), Error> {
-        for (key, value) in writes.iter() {
-            match value {
-                Some(value) => mls::write(self.db, key, value)?,
-                None => mls::delete(self.db, key)?,
-            }
+        writes.iter().try_for_each(|(key, value)| self.put(key, value))
+    }
+
+    /// Stores one change of what MLS keeps.
+    pub(crate) fn put(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
+        match value {
+            Some(value) => mls::write(self.db, key, value)?,
+            None => mls::delete(self.db, key)?,
         }
         Ok(())
     }

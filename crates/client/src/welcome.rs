@@ -31,16 +31,18 @@ impl Turn<'_> {
     /// for when the log comes to that.
     pub(crate) fn fetched_welcomes(&mut self, welcomes: Welcomes) -> Result<(), Error> {
         for welcome in welcomes.welcomes {
-            if !self.is_followed_here(&welcome)? {
+            let is_new = !self.memory.welcomes.contains(&welcome);
+            if is_new && !self.is_followed_here(&welcome)? {
                 self.memory.welcomes.push_back(welcome);
             }
         }
         Ok(())
     }
 
+    /// Not where only the server has spoken of it so far: what a Welcome opens need not be lost.
     fn is_followed_here(&self, welcome: &PendingWelcome) -> Result<bool, Error> {
         let row = conversation::find(self.db, welcome.conversation)?;
-        Ok(row.is_some_and(|row| row.state != ConversationState::Left))
+        Ok(row.is_some_and(|row| row.state != ConversationState::Left && row.group.is_some()))
     }
 
     pub(crate) fn welcome_tree_refused(&mut self, refusal: &Refusal) -> Result<(), Error> {
@@ -90,6 +92,9 @@ impl Turn<'_> {
                 Ok(())
             }
             Err(refused) => {
+                if matches!(refused, e2ee::Error::NoKeyPackage) {
+                    self.memory.unknown.insert(welcome.conversation);
+                }
                 self.decline(&welcome, &refused.to_string());
                 Ok(())
             }
@@ -116,6 +121,7 @@ impl Turn<'_> {
         };
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
+        outbox::delete_kind(self.db, id, OutboxKind::Rejoin)?;
         self.keep(id, Some(group));
         let accept = AcceptWelcome { conversation: id, seq: welcome.seq };
         let key = MessageId::from_bytes(self.entropy.array());
@@ -155,13 +161,15 @@ impl Turn<'_> {
     fn decline(&mut self, welcome: &PendingWelcome, reason: &str) {
         let (conversation, seq) = (welcome.conversation, welcome.seq);
         self.request(Work::Decline(conversation), &AcceptWelcome { conversation, seq });
+        // It may have been withdrawn, and another one be there.
+        self.memory.ask_for_welcomes |= self.memory.unknown.contains(&conversation);
         self.tell(Event::WelcomeRefused { conversation, reason: reason.into() });
     }
 }
 
 /// A second direct conversation with the same person beside one that is in use: only a server or a member that wants to
 /// split what is said would make it.
-fn is_shadow(db: &Connection, group: &Group, own: UserId) -> Result<bool, e2ee::Error> {
+pub(crate) fn is_shadow(db: &Connection, group: &Group, own: UserId) -> Result<bool, e2ee::Error> {
     let Some(peer) = peer(group, own) else { return Ok(false) };
     let other = conversation::find_direct(db, peer).map_err(|error| e2ee::StorageFailure::Read(Box::new(error)))?;
     let in_use = |row: &ConversationRow| matches!(row.state, ConversationState::Active | ConversationState::Repairing);

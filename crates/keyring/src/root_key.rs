@@ -3,12 +3,13 @@
 
 use crate::envelope::{Cipher, Error, Secret, random_secret};
 use crate::{Cell, Passphrase, RootFileError, TenantKey, root_file};
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, sync::Arc};
 use wire::TenantId;
 
-/// The root key.
+/// The root key. Clones are the same key, once in memory.
+#[derive(Clone)]
 pub struct RootKey {
-    cipher: Cipher,
+    cipher: Arc<Cipher>,
 }
 
 const TABLE: &str = "tenant_keys";
@@ -30,7 +31,7 @@ impl RootKey {
     /// [`RootFileError`].
     pub fn create_version(path: &Path, passphrase: &Passphrase, version: u32) -> Result<Self, RootFileError> {
         let secret = random_secret()?;
-        let key = Self { cipher: Cipher::new(&secret, version)? };
+        let key = Self::new(&secret, version)?;
         root_file::write(path, passphrase, version, &secret)?;
         Ok(key)
     }
@@ -41,7 +42,7 @@ impl RootKey {
     /// [`RootFileError`], which tells a wrong passphrase from a damaged file.
     pub fn open(path: &Path, passphrase: &Passphrase) -> Result<Self, RootFileError> {
         let (version, secret) = root_file::read(path, passphrase)?;
-        Ok(Self { cipher: Cipher::new(&secret, version)? })
+        Ok(Self::new(&secret, version)?)
     }
 
     /// A root key that is in no file: what it wraps is lost with it. For tests and for throw-away servers.
@@ -49,11 +50,11 @@ impl RootKey {
     /// # Errors
     /// [`Error::Library`].
     pub fn ephemeral() -> Result<Self, Error> {
-        Ok(Self { cipher: Cipher::new(&random_secret()?, 1)? })
+        Self::new(&random_secret()?, 1)
     }
 
     /// Which version.
-    pub const fn version(&self) -> u32 {
+    pub fn version(&self) -> u32 {
         self.cipher.version()
     }
 
@@ -81,6 +82,10 @@ impl RootKey {
     /// Every [`Error`].
     pub fn rewrap(&self, to: &Self, tenant: TenantId, version: u32, wrapped: &[u8]) -> Result<Vec<u8>, Error> {
         to.wrap(tenant, version, &self.unwrap(tenant, version, wrapped)?)
+    }
+
+    fn new(secret: &Secret, version: u32) -> Result<Self, Error> {
+        Ok(Self { cipher: Arc::new(Cipher::new(secret, version)?) })
     }
 
     fn wrap(&self, tenant: TenantId, version: u32, secret: &Secret) -> Result<Vec<u8>, Error> {

@@ -1,6 +1,9 @@
 //! What a running server is made of, shared by everything that serves.
 
-use crate::{config::Config, groups::Groups, hub::Hub, listen::Caps, metrics::Metrics, rates::Rates, tenants::Tenants};
+use crate::{
+    clock::Clock, config::Config, groups::Groups, hub::Hub, listen::Caps, metrics::Metrics, rates::Rates,
+    tenants::Tenants,
+};
 use anyhow::Context;
 use keyring::RootKey;
 use std::{
@@ -20,6 +23,8 @@ pub struct Node {
     pub database: Database,
     /// The tenants that are in use.
     pub tenants: Tenants,
+    /// What time it is.
+    pub clock: Clock,
     /// Who is online.
     pub hub: Hub,
     /// Who belongs to which conversation.
@@ -41,6 +46,20 @@ impl Node {
     /// # Errors
     /// When the database is missing pieces, locked, damaged or of a later version.
     pub async fn open(data: &Path, config: Config, root: RootKey, caps: Arc<Caps>) -> anyhow::Result<Arc<Self>> {
+        Self::with_clock(data, config, root, caps, Clock::SYSTEM).await
+    }
+
+    /// The same, by another clock than the system's.
+    ///
+    /// # Errors
+    /// As [`Node::open`].
+    pub async fn with_clock(
+        data: &Path,
+        config: Config,
+        root: RootKey,
+        caps: Arc<Caps>,
+        clock: Clock,
+    ) -> anyhow::Result<Arc<Self>> {
         let location = config.store.location(data)?;
         tracing::info!(store = %location, "opening the database");
         let opened = tokio::task::spawn_blocking(move || Database::open(location, root, Settings::default()));
@@ -49,6 +68,7 @@ impl Node {
         let node = Self {
             data: data.into(),
             tenants,
+            clock,
             hub: Hub::default(),
             groups: Groups::new(config.limits.cached_conversations),
             rates: Rates::new(&config.limits),

@@ -1,6 +1,6 @@
 //! Token buckets of everyone who is around, in memory: per source address, per device, per tenant.
 
-use crate::{clock, config::Limits, listen};
+use crate::{config::Limits, listen};
 use rules::{
     rate::{Bucket, Empty, Limit},
     route::RateClass,
@@ -50,13 +50,12 @@ impl Rates {
     ///
     /// # Errors
     /// [`Empty`].
-    pub fn session(&self, address: IpAddr) -> Result<(), Empty> {
-        self.session.take(listen::source(address), clock::now())
+    pub fn session(&self, address: IpAddr, now: UnixMillis) -> Result<(), Empty> {
+        self.session.take(listen::source(address), now)
     }
 
     /// The buckets of a device.
-    pub fn device(&self, tenant: TenantId, device: DeviceId) -> Arc<DeviceRates> {
-        let now = clock::now();
+    pub fn device(&self, tenant: TenantId, device: DeviceId, now: UnixMillis) -> Arc<DeviceRates> {
         let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
         if devices.len() >= PRUNE_AT {
             devices.retain(|_, rates| Arc::strong_count(rates) > 1 || !rates.is_full(now));
@@ -137,16 +136,16 @@ mod tests {
     #[test]
     fn connecting_again_fills_nothing() {
         let (rates, tenant, device) = (rates(2), TenantId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
-        let take = || rates.request(tenant, &rates.device(tenant, device), RateClass::Message, 1_000);
+        let take = || rates.request(tenant, &rates.device(tenant, device, 1_000), RateClass::Message, 1_000);
         assert!(take().is_ok() && take().is_ok() && take().is_err());
-        assert!(rates.request(tenant, &rates.device(tenant, device), RateClass::Read, 1_000).is_ok());
+        assert!(rates.request(tenant, &rates.device(tenant, device, 1_000), RateClass::Read, 1_000).is_ok());
     }
 
     #[test]
     fn one_source_is_one_bucket() {
         let rates = rates(1);
-        assert!(rates.session("::ffff:10.0.0.1".parse().unwrap()).is_ok());
-        assert!(rates.session("10.0.0.1".parse().unwrap()).is_err());
-        assert!(rates.session("10.0.0.2".parse().unwrap()).is_ok());
+        assert!(rates.session("::ffff:10.0.0.1".parse().unwrap(), 1_000).is_ok());
+        assert!(rates.session("10.0.0.1".parse().unwrap(), 1_000).is_err());
+        assert!(rates.session("10.0.0.2".parse().unwrap(), 1_000).is_ok());
     }
 }

@@ -4,6 +4,7 @@ mod page;
 mod target;
 
 use crate::stage::{stream, written};
+use crate::test::cargo_command;
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
@@ -88,9 +89,7 @@ fn build() -> Result<PathBuf> {
     let root = workspace::root();
     println!("Building with all optimisation; the first time that takes many minutes.");
     for package in ["mifeng-server", "mifeng-cli"] {
-        let mut command = Command::new("cargo");
-        command.args(["build", "--release", "--locked", "--package", package]).current_dir(&root);
-        stream(&mut command, |_| {})?;
+        stream(&mut cargo_command(&["build", "--release", "--locked", "--package", package]), |_| {})?;
     }
     Ok(workspace::metadata(&root)?.target_directory.into_std_path_buf().join("release"))
 }

@@ -8,11 +8,11 @@ mod server;
 
 use crate::prepare;
 use crate::stage::{paint, stream};
+use crate::test::cargo_command;
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use scene::{Actor, Scene, headline, remark, write_private};
 use server::{Server, recorded, sealed_entries, show_what_it_sees};
-use std::process::Command;
 
 /// Options of `cargo xtask demo`.
 #[derive(clap::Args)]
@@ -91,9 +91,7 @@ fn play(scene: &Scene, mut server: Server, options: &Options) -> Result<bool> {
 fn build() -> Result<std::path::PathBuf> {
     let root = workspace::root();
     for package in ["mifeng-server", "mifeng-cli"] {
-        let mut command = Command::new("cargo");
-        command.args(["build", "--locked", "--package", package]).current_dir(&root);
-        stream(&mut command, |_| {})?;
+        stream(&mut cargo_command(&["build", "--locked", "--package", package]), |_| {})?;
     }
     Ok(workspace::metadata(&root)?.target_directory.into_std_path_buf().join("debug"))
 }

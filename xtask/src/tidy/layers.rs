@@ -41,7 +41,7 @@ pub(super) fn check(plan: &Layers, members: &[Member]) -> Vec<Breach> {
     for planned in plan.crates.keys().filter(|name| !ours.contains(name.as_str())) {
         breaches.push(Breach::new("layers.toml", format!("there is no crate `{planned}`")));
     }
-    for name in plan.sets.server.iter().chain(&plan.sets.client).filter(|name| !ours.contains(name.as_str())) {
+    for name in plan.sets.all().filter(|name| !ours.contains(name.as_str())) {
         breaches.push(Breach::new("layers.toml", format!("set of a crate that does not exist: `{name}`")));
     }
     breaches.extend(plan.security.from.iter().filter_map(|from| reached(from, &plan.security.never, members)));
@@ -58,7 +58,7 @@ fn check_member(plan: &Layers, member: &Member, ours: &BTreeSet<&str>, breaches:
         breach("is not in layers.toml".into());
         return;
     };
-    if !plan.sets.server.contains(&member.name) && !plan.sets.client.contains(&member.name) {
+    if plan.sets.all().all(|name| *name != member.name) {
         breach("is in no set of layers.toml: its tests would not run".into());
     }
     for to in member.normal.iter().filter(|to| ours.contains(to.as_str()) && !layer.may.contains(*to)) {

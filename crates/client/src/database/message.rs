@@ -175,6 +175,19 @@ pub(crate) fn undecryptable(db: &Connection, conversation: ConversationId) -> Re
     u64::try_from(count).map_err(|_| damaged())
 }
 
+/// Whether there is a message at a place in the log.
+pub(crate) fn is_at(db: &Connection, conversation: &ConversationRow, seq: u64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE conversation = ? AND generation = ? AND seq = ?)";
+    let place = params![conversation.id.as_bytes(), conversation.generation, signed(seq)];
+    db.prepare_cached(sql)?.query_row(place, |row| row.get(0))
+}
+
+/// Whether a conversation has no message at all.
+pub(crate) fn is_empty(db: &Connection, conversation: ConversationId) -> Result<bool> {
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM message WHERE conversation = ?)";
+    db.prepare_cached(sql)?.query_row([conversation.as_bytes()], |row| row.get(0))
+}
+
 /// A message by its row number, and its conversation.
 pub(crate) fn by_row(db: &Connection, id: i64) -> Result<Option<(ConversationId, MessageRow)>> {
     let sql = format!("SELECT {COLUMNS}, conversation FROM message WHERE id = ?");

@@ -8,7 +8,7 @@ use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
-use e2ee::{Committed, Group, Proposed, Suite};
+use e2ee::{Committed, Proposed, Suite};
 use trust::Change;
 use wire::request::{ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, Propose};
 use wire::{ConversationId, ErrorCode, MessageId, Refusal, UserId};
@@ -46,7 +46,7 @@ impl Turn<'_> {
             Ok(Plan::Done) => self.fulfil(row, &unsent),
             Ok(Plan::Commit(proposed)) => self.commit(row, unsent, &proposed),
             Ok(Plan::Propose) => self.propose(row, &unsent),
-            Ok(Plan::Forget) => self.forget_group(row, &unsent),
+            Ok(Plan::Forget) => self.leave_for_good(row, &unsent),
             Err(obstacle) => self.give_up(row, &unsent, &obstacle.to_string()),
         }
     }
@@ -229,16 +229,9 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn forget_group(&mut self, mut row: ConversationRow, unsent: &OutboxRow) -> Result<(), Error> {
+    fn leave_for_good(&mut self, mut row: ConversationRow, unsent: &OutboxRow) -> Result<(), Error> {
         outbox::delete(self.db, row.id, unsent.message_id)?;
-        self.memory.groups.remove(&row.id);
-        if let Some(id) = row.group {
-            self.act(|device, _| {
-                let group = Group::load(device, id)?;
-                let writes = group.map_or_else(|| Ok(e2ee::WriteSet::default()), |group| group.forget(device));
-                writes.map(|writes| ((), writes))
-            })??;
-        }
+        self.forget_group(&row)?;
         self.leave(&mut row)?;
         conversation::save(self.db, &row)?;
         Ok(())

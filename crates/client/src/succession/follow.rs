@@ -2,9 +2,8 @@
 //! against the old one before that is let go. Who is not welcomed, or cannot open what it got, rejoins from outside.
 
 use crate::database::conversation::ConversationRow;
-use crate::database::message::{self, Place};
 use crate::database::outbox::{self, OutboxKind};
-use crate::database::{MessageRow, MessageState, meta};
+use crate::database::meta;
 use crate::receive::Step;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
@@ -149,23 +148,6 @@ impl Turn<'_> {
         }
         self.tell(Event::SuccessorRefused { conversation: row.id, by: entry.sender, reason: reason.into() });
         self.left_behind(row)
-    }
-
-    /// What was recorded while this device had no leaf is not for it; that something was, is shown.
-    pub(crate) fn mark_missed(&mut self, row: &ConversationRow, at_seq: u64, reason: &str) -> Result<(), Error> {
-        let marker = MessageRow {
-            seq: Some(at_seq),
-            message_id: None,
-            author: None,
-            device: self.account()?.device,
-            at: self.now,
-            state: MessageState::Undecryptable,
-            content: Vec::new(),
-            reason: Some(reason.into()),
-        };
-        message::insert(self.db, row, &marker, Place { kind: 0, line: true, target: None })?;
-        self.tell(Event::Undecryptable { conversation: row.id, seq: at_seq, reason: reason.into() });
-        Ok(())
     }
 }
 

@@ -97,6 +97,8 @@ impl Turn<'_> {
             self.drop_candidate(&own)?;
         }
         row.group = Some(group);
+        // A way into the group before leads nowhere.
+        outbox::delete_kind(self.db, row.id, OutboxKind::Rejoin)?;
         outbox::unseal(self.db, row.id)?;
         if row.state == ConversationState::Leaving {
             // What it had said, it had said to the group that is no more.

@@ -4,7 +4,6 @@
 use super::Endpoint;
 use crate::{
     api::devices,
-    clock,
     gateway::failure::Failure,
     node::Node,
     tenants::{AUTHORITY_KEY, Tenant},
@@ -60,7 +59,7 @@ pub(super) async fn act(node: &Node, request: CloseUser) -> Result<ClosedUser, F
     for _ in 0..ATTEMPTS {
         let chain = devices::chain(&tenant, user).await?;
         let entry = closing(&tenant, &chain).await?;
-        let (place, now) = (chain.head().len, clock::now());
+        let (place, now) = (chain.head().len, node.clock.now());
         if let Some(closed) = tenant.store.write(move |tx| close(tx, now, user, place, &entry)).await? {
             closed.iter().for_each(|device| node.hub.bar(tenant.id, *device));
             devices::tell(node, &tenant, user, place + 1).await;

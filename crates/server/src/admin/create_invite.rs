@@ -2,7 +2,6 @@
 
 use super::Endpoint;
 use crate::{
-    clock,
     gateway::failure::Failure,
     node::Node,
     process::Addresses,
@@ -52,7 +51,7 @@ pub(super) async fn act(node: &Node, request: CreateInvite) -> Result<MadeInvite
     let tenant = node.tenants.named(&request.tenant).await?.ok_or_else(|| {
         Refusal::with_detail(ErrorCode::UnknownTenant, format!("there is no tenant {}", request.tenant))
     })?;
-    let now = clock::now();
+    let now = node.clock.now();
     let terms = rules::invite::terms(now, request.life_ms, request.uses).ok_or_else(|| {
         Refusal::with_detail(ErrorCode::Malformed, "an invite lives at most 90 days and lets in 1 to 1000 people")
     })?;

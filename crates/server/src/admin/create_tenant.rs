@@ -2,7 +2,6 @@
 
 use super::Endpoint;
 use crate::{
-    clock,
     gateway::failure::Failure,
     node::Node,
     password::Passwords,
@@ -78,13 +77,17 @@ struct Secrets {
     authority_key: AuthorityPublicKey,
 }
 
-pub(super) async fn act(node: &Node, request: CreateTenant) -> Result<MadeTenant, Failure> {
+/// Makes it.
+///
+/// # Errors
+/// When the name is none or taken, or the store fails.
+pub async fn act(node: &Node, request: CreateTenant) -> Result<MadeTenant, Failure> {
     if !rules::tenant::is_name(&request.name) {
         let detail = "a tenant's name has a-z, 0-9 and -, begins with a letter and has at most 63 characters";
         return Err(Refusal::with_detail(ErrorCode::Malformed, detail).into());
     }
     let tenant = TenantId::from_bytes(random::bytes()?);
-    let (secrets, now) = (secrets()?, clock::now());
+    let (secrets, now) = (secrets()?, node.clock.now());
     let name = request.name.clone();
     let suite = request.suite.number();
     let made = node.database.operator().write(move |tx| make(tx, now, tenant, &name, suite, &secrets)).await?;

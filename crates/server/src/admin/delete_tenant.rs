@@ -1,7 +1,7 @@
 //! Destroys a tenant. Its keys are overwritten, so that what is left of its rows anywhere can no longer be opened.
 
 use super::Endpoint;
-use crate::{clock, gateway::failure::Failure, gateway::queue::Closed, node::Node};
+use crate::{gateway::failure::Failure, gateway::queue::Closed, node::Node};
 use rules::admin::AdminOp;
 use serde::{Deserialize, Serialize};
 use store::{Actor, NewAuditEntry, OperatorTx};
@@ -25,7 +25,7 @@ impl Endpoint for DeleteTenant {
 }
 
 pub(super) async fn act(node: &Node, request: DeleteTenant) -> Result<Deleted, Failure> {
-    let (now, name) = (clock::now(), request.name.clone());
+    let (now, name) = (node.clock.now(), request.name.clone());
     let operator = node.database.operator();
     let deleted = operator.write(move |tx: &mut OperatorTx<'_>| {
         let Some(tenant) = tx.tenant_named(&name)? else { return Ok::<_, Failure>(None) };

@@ -12,7 +12,7 @@ mod set_suite;
 pub use caller::Caller;
 pub use close_user::{CloseUser, ClosedUser};
 pub use create_invite::{CreateInvite, MadeInvite};
-pub use create_tenant::{CreateTenant, MadeTenant, Suite};
+pub use create_tenant::{CreateTenant, MadeTenant, Suite, act as create_tenant};
 pub use delete_tenant::{DeleteTenant, Deleted};
 pub use list_tenants::{ListTenants, ListedTenant, ListedTenants};
 pub use set_suite::{SetSuite, SetTo};

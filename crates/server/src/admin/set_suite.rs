@@ -2,7 +2,7 @@
 //! groups to it.
 
 use super::{Endpoint, Suite};
-use crate::{clock, gateway::failure::Failure, gateway::queue::Closed, node::Node};
+use crate::{gateway::failure::Failure, gateway::queue::Closed, node::Node};
 use rules::admin::AdminOp;
 use serde::{Deserialize, Serialize};
 use store::{Actor, NewAuditEntry, OperatorTx};
@@ -35,7 +35,7 @@ impl Endpoint for SetSuite {
 }
 
 pub(super) async fn act(node: &Node, request: SetSuite) -> Result<SetTo, Failure> {
-    let (now, name, suite) = (clock::now(), request.name.clone(), request.suite.number());
+    let (now, name, suite) = (node.clock.now(), request.name.clone(), request.suite.number());
     let operator = node.database.operator();
     let changed = operator.write(move |tx: &mut OperatorTx<'_>| {
         let Some(tenant) = tx.tenant_named(&name)? else {

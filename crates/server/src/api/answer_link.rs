@@ -2,7 +2,6 @@
 
 use super::devices::{self, Step};
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Session},
     node::Node,
 };
@@ -23,7 +22,7 @@ pub(crate) async fn handle(node: &Node, session: &Session, link: AnswerLink) -> 
     };
     let Action::Add { device, device_key } = action else { return Err(ErrorCode::Forbidden.into()) };
     let new = New { user: session.user, by: session.device, place, device, device_key, link };
-    let now = clock::now();
+    let now = session.clock.now();
     session.tenant.store.write(move |tx: &mut Tx<'_>| add(tx, now, &new)).await?;
     tracing::info!(tenant = %session.tenant.id, user = %session.user, %device, "device linked");
     devices::tell(node, &session.tenant, session.user, place + 1).await;

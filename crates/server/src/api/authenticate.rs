@@ -1,7 +1,6 @@
 //! `authenticate`: a device signs the connection's challenge.
 
 use crate::{
-    clock,
     gateway::{
         failure::Failure,
         queue::Queue,
@@ -32,12 +31,13 @@ pub(crate) async fn handle(
     let known = known.ok_or(ErrorCode::InvalidSignature)?;
     login::verify(&known.key, &challenge, tenant.id, device, &answer.signature)
         .map_err(|_| ErrorCode::InvalidSignature)?;
-    let now = clock::now();
+    let now = node.clock.now();
     let chain_len = tenant.store.write(move |tx| admit(tx, now, known)).await?;
     let session = Session {
         user: known.user,
         device,
-        rates: node.rates.device(tenant.id, device),
+        rates: node.rates.device(tenant.id, device, now),
+        clock: node.clock.clone(),
         queue,
         acknowledgements: super::acknowledge::Acknowledgements::default(),
         tenant,

@@ -1,9 +1,6 @@
 //! `claim_key_packages`: one package of each of a user's devices, each handed out once (ATTACKS A8).
 
-use crate::{
-    clock,
-    gateway::{failure::Failure, state::Session},
-};
+use crate::gateway::{failure::Failure, state::Session};
 use store::{Actor, Claim, Claimed, Tx};
 use wire::{
     ErrorCode, Op, limits,
@@ -14,7 +11,7 @@ pub(crate) async fn handle(session: &Session, claim: ClaimKeyPackages) -> Result
     if claim.devices.len() > limits::USER_MAX_DEVICES {
         return Err(ErrorCode::Malformed.into());
     }
-    let (now, device, claimer) = (clock::now(), session.device, session.user);
+    let (now, device, claimer) = (session.clock.now(), session.device, session.user);
     let claimed = session.tenant.store.write(move |tx: &mut Tx<'_>| {
         if tx.user(claim.user)?.is_none() {
             return Err(Failure::from(ErrorCode::NotFound));

@@ -3,7 +3,6 @@
 
 use super::membership::{self, Vouching};
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Session},
     groups::Membership,
     node::Node,
@@ -94,7 +93,7 @@ async fn refused(node: &Node, session: &Session, commit: &Commit, error: Refused
         sender: session.device,
         message_id: commit.message_id,
         commit: commit.commit.clone(),
-        at: clock::now(),
+        at: session.clock.now(),
         group_info: Vec::new(),
         policy: None,
         joiners: Vec::new(),
@@ -190,7 +189,7 @@ fn new_commit(session: &Session, group: GroupId, checked: &CheckedCommit, commit
         sender: session.device,
         message_id: commit.message_id,
         commit: commit.commit.clone(),
-        at: clock::now(),
+        at: session.clock.now(),
         group_info: commit.group_info.clone(),
         policy,
         joiners,

@@ -2,7 +2,6 @@
 
 use super::membership::{self, Vouching};
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Session},
     node::Node,
 };
@@ -23,7 +22,7 @@ pub(crate) async fn handle(node: &Node, session: &Session, create: CreateConvers
     let pair = pair(&policy)?;
     let (conversation, group_id) = (create.conversation, tree.group_id());
     let snapshot = tree.snapshot().map_err(Failure::internal)?;
-    let (now, device, user) = (clock::now(), session.device, session.user);
+    let (now, device, user) = (session.clock.now(), session.device, session.user);
     let outcome = session.tenant.store.write(move |tx| {
         let new = NewConversation {
             conversation: create.conversation,

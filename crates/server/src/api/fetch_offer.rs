@@ -1,9 +1,6 @@
 //! `fetch_offer`: what a device that wants to be linked has to say. Only the same user's devices find it.
 
-use crate::{
-    clock,
-    gateway::{failure::Failure, state::Session},
-};
+use crate::gateway::{failure::Failure, state::Session};
 use store::{Actor, Tx};
 use wire::{
     ErrorCode, Op,
@@ -11,7 +8,7 @@ use wire::{
 };
 
 pub(crate) async fn handle(session: &Session, fetch: FetchOffer) -> Result<FetchedOffer, Failure> {
-    let (now, user, device) = (clock::now(), session.user, session.device);
+    let (now, user, device) = (session.clock.now(), session.user, session.device);
     let found = session.tenant.store.write(move |tx: &mut Tx<'_>| {
         let found = tx.link_offer(user, &fetch.lookup, now)?;
         let outcome = if found.is_some() { "ok" } else { ErrorCode::NotFound.as_str() };

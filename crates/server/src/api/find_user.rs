@@ -1,10 +1,7 @@
 //! `find_user`: a handle becomes a user and a device chain. The server's word for who has a handle is only the start; the
 //! chain is what a contact checks and pins.
 
-use crate::{
-    clock,
-    gateway::{failure::Failure, state::Session},
-};
+use crate::gateway::{failure::Failure, state::Session};
 use store::Actor;
 use wire::{
     ErrorCode, Op,
@@ -13,7 +10,7 @@ use wire::{
 
 pub(crate) async fn handle(session: &Session, find: FindUser) -> Result<FoundUser, Failure> {
     let handle = super::handle(&find.handle)?;
-    let (now, device) = (clock::now(), session.device);
+    let (now, device) = (session.clock.now(), session.device);
     let found = session.tenant.store.write(move |tx| {
         let user = tx.user_by_handle(handle.as_str())?;
         let outcome = if user.is_some() { "ok" } else { ErrorCode::NotFound.as_str() };

@@ -1,7 +1,6 @@
 //! `hello`: which tenant the connection is for.
 
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Guest},
     node::Node,
     random,
@@ -19,6 +18,6 @@ pub(crate) async fn handle(node: &Node, hello: Hello) -> Result<(Greeting, Guest
     }
     let tenant = node.tenants.named(&hello.tenant).await?.ok_or(ErrorCode::UnknownTenant)?;
     let challenge = random::bytes()?;
-    let greeting = Greeting { tenant: tenant.id, challenge, now: clock::now(), suite: tenant.suite };
-    Ok((greeting, Guest { tenant, challenge: Some(challenge), login: None }))
+    let greeting = Greeting { tenant: tenant.id, challenge, now: node.clock.now(), suite: tenant.suite };
+    Ok((greeting, Guest { tenant, clock: node.clock.clone(), challenge: Some(challenge), login: None }))
 }

@@ -1,7 +1,6 @@
 //! `join_finish`: the invite is used, and there is one more user with one device. All of it, or nothing.
 
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Guest},
     password::Passwords,
 };
@@ -32,7 +31,7 @@ pub(crate) async fn handle(guest: &Guest, finish: JoinFinish) -> Result<Done, Fa
     let (device, device_key) =
         chain.devices().map(|(id, device)| (id, device.key)).next().ok_or(ErrorCode::InvalidSignature)?;
     let newcomer = Newcomer { handle, record, chain, device, device_key, entry: finish.chain_entry };
-    let (now, code) = (clock::now(), finish.invite);
+    let (now, code) = (guest.clock.now(), finish.invite);
     let user = newcomer.chain.user();
     let joined = guest.tenant.store.write(move |tx| join(tx, now, &code, &newcomer)).await?;
     if joined {

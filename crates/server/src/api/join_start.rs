@@ -1,7 +1,6 @@
 //! `join_start`: the holder of an invite chooses a handle and a password.
 
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Guest},
     password::PasswordError,
 };
@@ -12,7 +11,7 @@ use wire::{
 
 pub(crate) async fn handle(guest: &Guest, start: JoinStart) -> Result<JoinChallenge, Failure> {
     let handle = super::handle(&start.handle)?;
-    let (now, code, wanted) = (clock::now(), start.invite, handle.clone());
+    let (now, code, wanted) = (guest.clock.now(), start.invite, handle.clone());
     guest
         .tenant
         .store

@@ -1,11 +1,8 @@
 //! `login_finish`: the person has proved the password, or has not.
 
-use crate::{
-    clock,
-    gateway::{
-        failure::Failure,
-        state::{Guest, Person},
-    },
+use crate::gateway::{
+    failure::Failure,
+    state::{Guest, Person},
 };
 use std::sync::Arc;
 use store::{Actor, Tx, UserState};
@@ -17,7 +14,7 @@ use wire::{
 pub(crate) async fn handle(guest: &mut Guest, finish: LoginFinish) -> Result<(LoggedIn, Person), Failure> {
     let login = guest.login.take().ok_or(ErrorCode::WrongCredentials)?;
     let proved = login.pending.finish(&finish.ke3).ok().and(login.user);
-    let (now, handle, claimed) = (clock::now(), login.handle, login.user);
+    let (now, handle, claimed) = (guest.clock.now(), login.handle, login.user);
     let tenant = Arc::clone(&guest.tenant);
     let recorded = tenant
         .store
@@ -36,5 +33,5 @@ pub(crate) async fn handle(guest: &mut Guest, finish: LoginFinish) -> Result<(Lo
         })
         .await?;
     let user = recorded.ok_or(ErrorCode::WrongCredentials)?;
-    Ok((LoggedIn { user }, Person { tenant, user }))
+    Ok((LoggedIn { user }, Person { tenant, user, clock: guest.clock.clone() }))
 }

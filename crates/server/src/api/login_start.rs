@@ -2,7 +2,6 @@
 //! anybody has the handle shows in nothing.
 
 use crate::{
-    clock,
     gateway::{
         failure::Failure,
         state::{Guest, OpenLogin},
@@ -27,7 +26,7 @@ struct Record {
 
 pub(crate) async fn handle(guest: &mut Guest, start: LoginStart) -> Result<LoginChallenge, Failure> {
     let handle = super::handle(&start.handle)?;
-    let (now, asked) = (clock::now(), handle.clone());
+    let (now, asked) = (guest.clock.now(), handle.clone());
     let (verdict, record) = guest.tenant.store.write(move |tx| count(tx, now, &asked)).await?;
     if let Verdict::Wait { ms } = verdict {
         return Err(Refusal::retry_after(ErrorCode::RateLimited, u32::try_from(ms).unwrap_or(u32::MAX)).into());

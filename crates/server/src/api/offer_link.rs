@@ -1,10 +1,7 @@
 //! `offer_link`: a new device leaves what it has to say to the person's other devices. The server cannot read it, and it ends
 //! after a few minutes.
 
-use crate::{
-    clock,
-    gateway::{failure::Failure, state::Person},
-};
+use crate::gateway::{failure::Failure, state::Person};
 use store::{Actor, Offered, Tx, UserState};
 use wire::{
     ErrorCode, Op, limits,
@@ -15,7 +12,7 @@ pub(crate) async fn handle(person: &Person, offer: OfferLink) -> Result<Done, Fa
     if offer.offer.len() > limits::LINK_OFFER_MAX_BYTES {
         return Err(ErrorCode::TooLarge.into());
     }
-    let (now, user) = (clock::now(), person.user);
+    let (now, user) = (person.clock.now(), person.user);
     let offered = person.tenant.store.write(move |tx: &mut Tx<'_>| {
         // The password may have been proved before the account was closed.
         if tx.user(user)?.is_none_or(|user| user.state != UserState::Active) {

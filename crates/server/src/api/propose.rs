@@ -3,7 +3,6 @@
 
 use super::membership;
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Session},
     groups::Membership,
     node::Node,
@@ -113,7 +112,7 @@ fn new_entry(session: &Session, group: GroupId, propose: Propose) -> NewEntry {
         sender: session.device,
         message_id: propose.message_id,
         payload: propose.payload,
-        at: clock::now(),
+        at: session.clock.now(),
     }
 }
 

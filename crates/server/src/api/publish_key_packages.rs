@@ -1,10 +1,7 @@
 //! `publish_key_packages`: what others need to add the device to a group.
 
 use super::membership;
-use crate::{
-    clock,
-    gateway::{failure::Failure, state::Session},
-};
+use crate::gateway::{failure::Failure, state::Session};
 use roster::{KeyPackageFault, Refused, Suite, key_package};
 use store::{Actor, NewKeyPackage};
 use trust::DevicePublicKey;
@@ -19,7 +16,7 @@ pub(crate) async fn handle(session: &Session, publish: PublishKeyPackages) -> Re
     }
     let suite =
         Suite::from_code(session.tenant.suite).ok_or_else(|| Failure::internal("a tenant has no suite of ours"))?;
-    let (now, device) = (clock::now(), session.device);
+    let (now, device) = (session.clock.now(), session.device);
     let known = session.tenant.store.read(move |tx| Ok::<_, Failure>(tx.device(device)?)).await?;
     let key = known.ok_or_else(|| Failure::internal("a session's device does not exist"))?.key;
     let owner = Owner { session: (session.tenant.id, session.user, device), key, suite, now };

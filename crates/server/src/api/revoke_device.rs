@@ -3,7 +3,6 @@
 
 use super::devices::{self, Step};
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Session},
     node::Node,
 };
@@ -24,7 +23,7 @@ pub(crate) async fn handle(node: &Node, session: &Session, revoke: RevokeDevice)
         let detail = "it is the only device: nobody could get in again";
         return Err(Refusal::with_detail(ErrorCode::Forbidden, detail).into());
     }
-    let (now, user, by) = (clock::now(), session.user, session.device);
+    let (now, user, by) = (session.clock.now(), session.user, session.device);
     let revoked = session.tenant.store.write(move |tx: &mut Tx<'_>| {
         devices::extend(tx, user, by, place, &revoke.entry)?;
         devices::retire(tx, device, DeviceState::Revoked)?;

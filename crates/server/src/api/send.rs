@@ -3,7 +3,6 @@
 
 use super::membership;
 use crate::{
-    clock,
     gateway::{
         failure::Failure,
         state::{Session, refuse},
@@ -43,7 +42,7 @@ pub(crate) async fn begin(
         sender: session.device,
         message_id: send.message_id,
         payload: send.payload,
-        at: clock::now(),
+        at: session.clock.now(),
     };
     let completion = Completion { node: Arc::clone(node), session: Arc::clone(session), membership, id };
     let conversation = send.conversation;

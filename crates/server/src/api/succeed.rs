@@ -3,7 +3,6 @@
 
 use super::membership::{self, Vouching};
 use crate::{
-    clock,
     gateway::{failure::Failure, state::Session},
     groups::Membership,
     node::Node,
@@ -81,7 +80,7 @@ async fn repeat(node: &Node, session: &Session, succeed: &Succeed) -> Result<Rec
         epoch,
         sender: session.device,
         message_id: succeed.message_id,
-        at: clock::now(),
+        at: session.clock.now(),
         group,
         group_info: succeed.group_info.clone(),
         policy: Vec::new(),
@@ -124,7 +123,7 @@ fn new_succession(
         epoch: succeed.epoch,
         sender: session.device,
         message_id: succeed.message_id,
-        at: clock::now(),
+        at: session.clock.now(),
         group: next.group_id(),
         group_info: succeed.group_info.clone(),
         policy: wire::encode(next.policy()),

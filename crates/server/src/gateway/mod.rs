@@ -4,6 +4,7 @@
 //! before it flushes, so that many frames cost one system call.
 
 mod dispatch;
+pub mod embedded;
 pub mod failure;
 pub mod queue;
 pub mod state;

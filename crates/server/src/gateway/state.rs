@@ -5,8 +5,8 @@ use super::{
     queue::{Closed, Queue},
 };
 use crate::{
-    api::acknowledge::Acknowledgements, clock, listen::Peer, metrics::Outcome, node::Node, password::PendingLogin,
-    rates::DeviceRates, tenants::Tenant,
+    api::acknowledge::Acknowledgements, clock::Clock, listen::Peer, metrics::Outcome, node::Node,
+    password::PendingLogin, rates::DeviceRates, tenants::Tenant,
 };
 use bytes::Bytes;
 use rules::{
@@ -39,6 +39,8 @@ pub(super) enum State {
 pub struct Guest {
     /// Which tenant.
     pub tenant: Arc<Tenant>,
+    /// The node's.
+    pub clock: Clock,
     /// To be signed by the device, once.
     pub challenge: Option<[u8; 32]>,
     /// A login between its halves.
@@ -51,6 +53,8 @@ pub struct Person {
     pub tenant: Arc<Tenant>,
     /// Who.
     pub user: UserId,
+    /// The node's.
+    pub clock: Clock,
 }
 
 /// A login that waits for its second half.
@@ -71,6 +75,8 @@ pub struct Session {
     pub user: UserId,
     /// Which.
     pub device: DeviceId,
+    /// The node's.
+    pub clock: Clock,
     /// What it may ask for.
     pub rates: Arc<DeviceRates>,
     /// What waits for it.
@@ -141,9 +147,9 @@ impl Connection {
         let paid = match &self.state {
             State::Device(session) => {
                 let class = route::rule(op).rate;
-                self.node.rates.request(session.tenant.id, &session.rates, class, clock::now())
+                self.node.rates.request(session.tenant.id, &session.rates, class, self.node.clock.now())
             }
-            _ => self.node.rates.session(self.peer.address),
+            _ => self.node.rates.session(self.peer.address, self.node.clock.now()),
         };
         if !stands(Defence::RateLimit) {
             return Ok(());

@@ -3,11 +3,19 @@
 
 mod prune;
 
-use crate::node::Node;
+use crate::{gateway::failure::Failure, node::Node};
 use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Begins all jobs; they end when `stopped` turns true.
 pub fn start(node: &Arc<Node>, stopped: watch::Receiver<bool>) {
     tokio::spawn(prune::run(Arc::clone(node), stopped));
+}
+
+/// Prunes once, now.
+///
+/// # Errors
+/// When the store fails.
+pub async fn prune(node: &Node) -> Result<(), Failure> {
+    prune::all(node, node.clock.now()).await
 }

@@ -1,7 +1,6 @@
 //! Deletes what nobody needs any more: entries that all devices have, what has expired.
 
 use crate::{
-    clock,
     gateway::failure::{Chain, Failure},
     node::Node,
 };
@@ -21,13 +20,13 @@ pub(super) async fn run(node: Arc<Node>, mut stopped: watch::Receiver<bool>) {
             () = tokio::time::sleep(EVERY) => {}
             _ = stopped.wait_for(|stopped| *stopped) => return,
         }
-        if let Err(failure) = all(&node, clock::now()).await {
+        if let Err(failure) = all(&node, node.clock.now()).await {
             log(&failure);
         }
     }
 }
 
-async fn all(node: &Node, now: UnixMillis) -> Result<(), Failure> {
+pub(super) async fn all(node: &Node, now: UnixMillis) -> Result<(), Failure> {
     for (_, tenant) in node.tenants.names().await? {
         if let Err(failure) = one(node, tenant, now).await {
             log(&failure);

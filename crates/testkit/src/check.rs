@@ -1,0 +1,264 @@
+//! What must be true at the end: every accepted message is read exactly once, in order, by every device that should read it,
+//! and by no other; nothing is unreadable; nobody is stuck; all agree.
+
+use crate::facts::{ConversationFacts, DeviceFacts, Facts, Line};
+use crate::oracle::{Accepted, Log, Oracle, set};
+use client::{ConversationState, MessageState};
+use std::collections::BTreeSet;
+use trust::Kind;
+use wire::{ConversationId, EntryKind, MessageId};
+
+/// What a check found, and how much it looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// What is not as it must be.
+    pub violations: Vec<String>,
+    /// Readings that were expected and found.
+    pub readings: u64,
+    /// Entries that are unreadable because their device was put back to an old copy.
+    pub excused: u64,
+    /// The server has lied: what it kept back may be missing, if that shows.
+    pub lied: bool,
+}
+
+/// Compares what the devices hold with what the model expects.
+pub fn check(oracle: &Oracle, facts: &Facts) -> Checked {
+    let lied = oracle.lied_until.is_some();
+    let mut checked = Checked { violations: oracle.violations.clone(), lied, ..Checked::default() };
+    for device in &facts.devices {
+        if device.unsent > 0 {
+            checked.violations.push(format!("{} has {} things unsent", device.device, device.unsent));
+        }
+        for (id, log) in &oracle.logs {
+            checked.device(oracle, device, *id, log);
+        }
+    }
+    for (id, log) in &oracle.logs {
+        checked.agreement(facts, *id, log);
+    }
+    checked
+}
+
+impl Checked {
+    fn device(&mut self, oracle: &Oracle, device: &DeviceFacts, id: ConversationId, log: &Log) {
+        // Who leaves a group in which nobody else is forgets it, and tells nobody.
+        let is_member = log
+            .epochs
+            .values()
+            .next_back()
+            .is_some_and(|now| now.members.contains(&device.device) && now.members.len() > 1);
+        let alone = log.epochs.values().next_back().is_some_and(|now| now.members == [device.device]);
+        let Some(facts) = device.conversations.get(&id) else {
+            if is_member {
+                self.violations.push(format!("{} is a member of {id} and does not know it", device.device));
+            }
+            return;
+        };
+        if !alone {
+            self.state(device, id, facts, is_member);
+        }
+        self.order(device, id, facts);
+        self.recorded(oracle, device, id, log, facts);
+        self.readings(oracle, device, id, log, facts);
+        self.unreadable(oracle, device, id, log, facts);
+    }
+
+    fn state(&mut self, device: &DeviceFacts, id: ConversationId, facts: &ConversationFacts, is_member: bool) {
+        let right = match facts.state {
+            ConversationState::Active => is_member,
+            // A lying server can make a device believe that it was removed.
+            ConversationState::Left => !is_member || self.lied,
+            _ => false,
+        };
+        if !right {
+            let member = if is_member { "a member" } else { "no member" };
+            self.violations.push(format!("{} is {member} of {id} and stands at {:?}", device.device, facts.state));
+        }
+        if facts.forked && !self.lied {
+            self.violations.push(format!("{} was told of a fork of {id}", device.device));
+        }
+    }
+
+    /// Lines stand in the order of the log, each place and each id once.
+    fn order(&mut self, device: &DeviceFacts, id: ConversationId, facts: &ConversationFacts) {
+        let recorded = facts.lines.iter().filter(|line| line.state == MessageState::Recorded);
+        let seqs: Vec<u64> = recorded.clone().filter_map(|line| line.seq).collect();
+        if !seqs.is_sorted_by(|one, next| one < next) {
+            self.violations.push(format!("{} shows {id} out of order: {seqs:?}", device.device));
+        }
+        let ids: Vec<MessageId> = recorded.filter_map(|line| line.id).collect();
+        if ids.iter().collect::<BTreeSet<_>>().len() != ids.len() {
+            self.violations.push(format!("{} shows a message of {id} twice", device.device));
+        }
+    }
+
+    /// What a device takes for recorded, the server has recorded there.
+    fn recorded(
+        &mut self,
+        oracle: &Oracle,
+        device: &DeviceFacts,
+        id: ConversationId,
+        log: &Log,
+        facts: &ConversationFacts,
+    ) {
+        for line in facts.lines.iter().filter(|line| line.state == MessageState::Recorded) {
+            let there = line.seq.and_then(|seq| log.entries.get(&seq)).map(|entry| entry.message_id);
+            let is_forged = || line.author != Some(device.user) && !is_said(oracle, line);
+            if if self.lied { is_forged() } else { there.is_none() || there != line.id } {
+                self.violations.push(format!("{} shows {:?} of {id}, which was not accepted", device.device, line.seq));
+            }
+        }
+    }
+
+    fn readings(
+        &mut self,
+        oracle: &Oracle,
+        device: &DeviceFacts,
+        id: ConversationId,
+        log: &Log,
+        facts: &ConversationFacts,
+    ) {
+        for (seq, entry) in log.entries.iter().filter(|(_, entry)| entry.kind == EntryKind::Application) {
+            let held = facts.held.get(&entry.message_id);
+            if !should_read(log, entry, device) {
+                if held.is_some() {
+                    self.violations.push(format!("{} reads {seq} of {id}, which is not for it", device.device));
+                }
+            } else if held.copied().flatten() == Some(*seq) {
+                self.readings += 1;
+                self.words(oracle, device, log, facts, *seq);
+            } else if oracle.never_joined(device.device, id, *seq) || self.is_visibly_missing(oracle, entry, facts) {
+                self.excused += 1;
+            } else if !is_excused(oracle, device, id, log, *seq, entry) {
+                self.violations.push(format!("{} does not read {seq} of {id} ({held:?})", device.device));
+            } else {
+                self.excused += 1;
+            }
+        }
+    }
+
+    /// A text says what its author said, or last made of it as far as this device was told.
+    fn words(&mut self, oracle: &Oracle, device: &DeviceFacts, log: &Log, facts: &ConversationFacts, seq: u64) {
+        let Some(id) = log.entries.get(&seq).map(|entry| entry.message_id) else { return };
+        let Some(said) = oracle.said.get(&id).filter(|said| said.target.is_none()) else { return };
+        let mut text = said.text.clone();
+        for later in log.entries.range(seq..).map(|(_, later)| later.message_id) {
+            let change = oracle.said.get(&later).filter(|said| said.target == Some(id));
+            if let Some(change) = change.filter(|_| facts.held.contains_key(&later) && text.is_some()) {
+                text.clone_from(&change.text);
+            }
+        }
+        let line = facts.lines.iter().find(|line| line.id == Some(id));
+        let shown = line.map(|line| (line.author, line.text.clone()));
+        if shown != Some((Some(said.author), text.clone())) {
+            self.violations.push(format!("{} shows {seq} as {shown:?}, not {text:?}", device.device));
+        }
+    }
+
+    /// What a lying server has kept back may be missing, if the device shows that something is.
+    fn is_visibly_missing(&self, oracle: &Oracle, entry: &Accepted, facts: &ConversationFacts) -> bool {
+        let marked =
+            facts.lines.iter().any(|line| matches!(line.state, MessageState::Undecryptable | MessageState::Failed));
+        let before = oracle.lied_until.is_some_and(|until| entry.order <= until);
+        self.lied && (facts.forked || (before && marked))
+    }
+
+    fn unreadable(
+        &mut self,
+        oracle: &Oracle,
+        device: &DeviceFacts,
+        id: ConversationId,
+        log: &Log,
+        facts: &ConversationFacts,
+    ) {
+        if self.lied {
+            return;
+        }
+        let broken = |line: &&Line| {
+            matches!(line.state, MessageState::Undecryptable | MessageState::Refused | MessageState::Failed)
+        };
+        for line in facts.lines.iter().filter(broken) {
+            let entry = line.seq.and_then(|seq| log.entries.get(&seq).map(|entry| (seq, entry)));
+            let excused = match entry {
+                Some((seq, entry)) => is_excused(oracle, device, id, log, seq, entry),
+                // A message that nobody accepted, because its author was removed first, says so.
+                None => line.state == MessageState::Failed || is_marker(oracle, device, line),
+            };
+            if !excused {
+                self.violations.push(format!("{} shows {:?} of {id} as {:?}", device.device, line.seq, line.state));
+            }
+        }
+    }
+
+    /// Whoever is a member at the end stands at the same place, with the same members and the same admins.
+    fn agreement(&mut self, facts: &Facts, id: ConversationId, log: &Log) {
+        let Some(now) = log.epochs.values().next_back() else { return };
+        let head = log.entries.keys().next_back().copied().unwrap_or_default();
+        let inside = facts.devices.iter().filter(|device| now.members.contains(&device.device));
+        let standing: Vec<_> = inside.filter_map(|device| device.conversations.get(&id).map(|c| (device, c))).collect();
+        for (device, here) in standing.iter().filter(|(_, here)| here.state != ConversationState::Left) {
+            let place = (here.position.cursor, here.position.epoch);
+            if place != (head, Some(now.epoch)) && !(self.lied && place.1 == Some(now.epoch)) {
+                let want = (head, now.epoch);
+                self.violations.push(format!("{} stands at {place:?} of {id}, not at {want:?}", device.device));
+            }
+            if set(&here.members) != set(&now.members) {
+                self.violations.push(format!("{} has other members of {id} than the server", device.device));
+            }
+            let expected: BTreeSet<_> = now.policy.admins.iter().collect();
+            let seen: BTreeSet<_> = here.admins.iter().collect();
+            if now.policy.kind == Kind::Group && !seen.is_subset(&expected) {
+                self.violations.push(format!("{} has other admins of {id} than the server", device.device));
+            }
+        }
+        if !self.lied && standing.windows(2).any(|pair| pair[0].1.position.hash != pair[1].1.position.hash) {
+            self.violations.push(format!("the members of {id} have different logs"));
+        }
+        if standing.windows(2).any(|pair| pair[0].1.admins != pair[1].1.admins) {
+            self.violations.push(format!("the members of {id} have different admins"));
+        }
+    }
+}
+
+/// The readers of a message are exactly the members of its epoch.
+fn should_read(log: &Log, entry: &Accepted, device: &DeviceFacts) -> bool {
+    log.epochs.get(&entry.epoch).is_some_and(|epoch| epoch.members.contains(&device.device))
+}
+
+/// The only loss by design: a device that was put back to an old copy cannot read what it had itself sent since, and from
+/// the first commit of its own that it does not know until it has rejoined, anything. The same for a conversation that the
+/// copy did not know.
+fn is_excused(
+    oracle: &Oracle,
+    device: &DeviceFacts,
+    id: ConversationId,
+    log: &Log,
+    seq: u64,
+    entry: &Accepted,
+) -> bool {
+    oracle.restored.iter().filter(|restored| restored.device == device.device).any(|restored| {
+        let own = |(_, other): &(&u64, &Accepted)| other.sender == device.device && other.kind == EntryKind::Commit;
+        let rejoined =
+            log.entries.iter().filter(own).map(|(_, other)| other.order).find(|order| *order > restored.order);
+        let before_rejoin = entry.order < rejoined.unwrap_or(u64::MAX);
+        let Some(cursor) = restored.cursors.get(&id) else { return before_rejoin };
+        let own_message = entry.sender == device.device && entry.order <= restored.order && seq > *cursor;
+        let since = log.entries.range(cursor + 1..).take_while(|(place, _)| **place <= seq);
+        let lost = since.filter(own).any(|(_, other)| other.order <= restored.order);
+        own_message || (lost && before_rejoin)
+    })
+}
+
+/// A place holder for entries that the server had deleted before a device that was put back could see them.
+fn is_marker(oracle: &Oracle, device: &DeviceFacts, line: &Line) -> bool {
+    line.state == MessageState::Undecryptable && oracle.restored.iter().any(|restored| restored.device == device.device)
+}
+
+/// Whether somebody said that: an author's own words, whatever the server made of their place.
+fn is_said(oracle: &Oracle, line: &Line) -> bool {
+    let Some(said) = line.id.and_then(|id| oracle.said.get(&id)) else {
+        // Names of groups and the like are said by the client itself.
+        return line.text.as_deref().is_none_or(|text| !text.starts_with("message"));
+    };
+    Some(said.author) == line.author
+}

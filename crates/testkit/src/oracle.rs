@@ -1,0 +1,290 @@
+//! The reference model. It hears every frame that the server answers, and so knows what was accepted, in which epoch, and who
+//! was a member then. It decides nothing in the world.
+
+use crate::server::Snapshot;
+use client::Position;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use trust::{EntryHash, Kind};
+use wire::frame::{self, ServerFrame};
+use wire::request::{Commit, CreateConversation, Propose, RecordedAt, Send};
+use wire::{ConversationId, DeviceId, Entry, EntryKind, Event, MessageId, Op, UserId};
+
+/// What a person said, as they said it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Who.
+    pub author: UserId,
+    /// The message that it changes.
+    pub target: Option<MessageId>,
+    /// The words; absent for a deletion.
+    pub text: Option<String>,
+}
+
+/// An entry that the server has accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its place among everything that was accepted.
+    pub order: u64,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its id.
+    pub message_id: MessageId,
+    /// The device that sent it.
+    pub sender: DeviceId,
+    /// The epoch in which it was made.
+    pub epoch: u64,
+}
+
+/// One conversation's log and who was in its epochs.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// By sequence number.
+    pub entries: BTreeMap<u64, Accepted>,
+    /// As the server had it when the epoch began.
+    pub epochs: BTreeMap<u64, Snapshot>,
+    hashes: HashMap<(u32, u64), EntryHash>,
+    shown: HashMap<(u32, u64), Entry>,
+}
+
+/// A device that was put back to an old copy.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    /// Which.
+    pub device: DeviceId,
+    /// What had been accepted until then.
+    pub order: u64,
+    /// How far the copy had come in each conversation that it knew.
+    pub cursors: HashMap<ConversationId, u64>,
+}
+
+/// A request whose answer is awaited.
+#[derive(Debug, Clone)]
+pub enum Asked {
+    /// Makes a conversation.
+    Create(ConversationId),
+    /// Appends to a log.
+    Append {
+        /// Which.
+        conversation: ConversationId,
+        /// What.
+        accepted: Accepted,
+    },
+}
+
+/// The model.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    /// Every conversation that the server has.
+    pub logs: BTreeMap<ConversationId, Log>,
+    /// What people said, by message.
+    pub said: HashMap<MessageId, Said>,
+    /// Devices that were put back.
+    pub restored: Vec<Restored>,
+    /// What has gone wrong so far.
+    pub violations: Vec<String>,
+    /// When the server has lied: what had been accepted until it was honest again.
+    pub lied_until: Option<u64>,
+    order: u64,
+    serial: u64,
+    cursors: HashMap<(DeviceId, ConversationId), (u32, u64)>,
+    stood: HashMap<(DeviceId, ConversationId), BTreeSet<u64>>,
+    users: HashMap<DeviceId, UserId>,
+}
+
+impl Oracle {
+    /// Whose device it is.
+    pub fn knows(&mut self, device: DeviceId, user: UserId) {
+        self.users.insert(device, user);
+    }
+
+    /// A number that nobody had before.
+    pub const fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    /// What was accepted so far.
+    pub const fn order(&self) -> u64 {
+        self.order
+    }
+
+    /// Something is not as it must be.
+    pub fn violated(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    /// A person has said something, and it is in their outbox.
+    pub fn said(&mut self, id: MessageId, said: Said) {
+        self.said.insert(id, said);
+    }
+
+    /// What a request of a device may lead to.
+    pub fn asks(device: DeviceId, request: &[u8]) -> Option<(u32, Asked)> {
+        let frame = frame::read_request(request).ok()?;
+        let append = |conversation, kind, message_id, epoch| Asked::Append {
+            conversation,
+            accepted: Accepted { order: 0, kind, message_id, sender: device, epoch },
+        };
+        let asked = match frame.known()? {
+            Op::CreateConversation => Asked::Create(wire::decode::<CreateConversation>(frame.body).ok()?.conversation),
+            Op::Send => {
+                let send: Send = wire::decode(frame.body).ok()?;
+                append(send.conversation, EntryKind::Application, send.message_id, send.epoch)
+            }
+            Op::Commit => {
+                let commit: Commit = wire::decode(frame.body).ok()?;
+                append(commit.conversation, EntryKind::Commit, commit.message_id, 0)
+            }
+            Op::Propose => {
+                let propose: Propose = wire::decode(frame.body).ok()?;
+                append(propose.conversation, EntryKind::Proposal, propose.message_id, propose.epoch)
+            }
+            _ => return None,
+        };
+        Some((frame.id, asked))
+    }
+
+    /// The place that an answer gives to what was asked; `None` when it was refused.
+    pub fn place(answer: &[u8]) -> Option<(u32, RecordedAt)> {
+        match frame::read_server(answer).ok()? {
+            ServerFrame::Answer { id, body } => wire::decode(body).ok().map(|at| (id, at)),
+            _ => None,
+        }
+    }
+
+    /// The server has a new conversation, in this state.
+    pub fn created(&mut self, conversation: ConversationId, snapshot: Snapshot) {
+        self.logs.entry(conversation).or_default().epochs.entry(snapshot.epoch).or_insert(snapshot);
+    }
+
+    /// The server has accepted an entry. Says whether that was news.
+    pub fn accepted(&mut self, conversation: ConversationId, at: &RecordedAt, mut accepted: Accepted) -> bool {
+        let log = self.logs.entry(conversation).or_default();
+        let elsewhere = log.entries.iter().any(|(seq, entry)| {
+            *seq != at.seq && entry.message_id == accepted.message_id && entry.sender == accepted.sender
+        });
+        if elsewhere {
+            self.violations.push(format!("{} was accepted twice in {conversation}", accepted.message_id));
+        }
+        if let Some(known) = log.entries.get(&at.seq) {
+            if (known.message_id, known.sender) != (accepted.message_id, accepted.sender) {
+                self.violations.push(format!("two entries have place {} in {conversation}", at.seq));
+            }
+            return false;
+        }
+        self.order += 1;
+        accepted.order = self.order;
+        log.entries.insert(at.seq, accepted);
+        true
+    }
+
+    /// A commit was accepted, and this is what the server has since.
+    pub fn committed(&mut self, conversation: ConversationId, seq: u64, after: Snapshot) {
+        let log = self.logs.entry(conversation).or_default();
+        let Some(entry) = log.entries.get_mut(&seq) else { return };
+        entry.epoch = after.epoch.saturating_sub(1);
+        let sender = entry.sender;
+        let before = log.epochs.get(&entry.epoch).cloned();
+        if let Some(objection) = before.and_then(|before| self.objection(&before, &after, sender, conversation, seq)) {
+            self.violations.push(format!("the commit at {seq} of {conversation}: {objection}"));
+        }
+        if let Some(log) = self.logs.get_mut(&conversation) {
+            log.epochs.insert(after.epoch, after);
+        }
+    }
+
+    /// Why the committer may not have done this, if not.
+    fn objection(
+        &self,
+        before: &Snapshot,
+        after: &Snapshot,
+        sender: DeviceId,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Option<String> {
+        let (was, is) = (set(&before.members), set(&after.members));
+        let by = self.users.get(&sender)?;
+        let is_admin = before.policy.admins.contains(by);
+        let leavers: BTreeSet<DeviceId> = self.leavers(conversation, seq);
+        let removed = was.difference(&is).any(|device| !leavers.contains(device) && self.users.get(device) != Some(by));
+        let added = is.difference(&was).any(|device| self.users.get(device) != Some(by));
+        let direct = before.policy.kind == Kind::Direct;
+        let added_whom = is.difference(&was).filter_map(|device| self.users.get(device));
+        if direct && added_whom.into_iter().any(|user| !before.policy.users.contains(user)) {
+            return Some("a third person is in a direct conversation".into());
+        }
+        if !direct && !is_admin && (removed || added || before.policy != after.policy) {
+            return Some(format!("{by} is no admin and changed the members or the policy"));
+        }
+        None
+    }
+
+    /// Devices that had said before this entry, in the same epoch, that they leave.
+    fn leavers(&self, conversation: ConversationId, seq: u64) -> BTreeSet<DeviceId> {
+        let Some(log) = self.logs.get(&conversation) else { return BTreeSet::new() };
+        let before = log.entries.range(..seq).rev().take_while(|(_, entry)| entry.kind != EntryKind::Commit);
+        before.filter(|(_, entry)| entry.kind == EntryKind::Proposal).map(|(_, entry)| entry.sender).collect()
+    }
+
+    /// The server has shown a frame to somebody: the same entry is the same for everybody.
+    pub fn shown(&mut self, frame: &[u8]) {
+        let Ok(ServerFrame::Event { kind, body }) = frame::read_server(frame) else { return };
+        let Ok(Some(Event::Recorded(recorded))) = Event::decode(kind, body) else { return };
+        let log = self.logs.entry(recorded.conversation).or_default();
+        let place = (recorded.generation, recorded.entry.seq);
+        let first = log.shown.entry(place).or_insert_with(|| recorded.entry.clone());
+        if *first != recorded.entry {
+            self.violations.push(format!("entry {} of {} has two forms", recorded.entry.seq, recorded.conversation));
+        }
+    }
+
+    /// A device stands there, with these members: as everybody who ever stood there.
+    pub fn stands(&mut self, device: DeviceId, id: ConversationId, position: Position, members: &[DeviceId]) {
+        let place = (position.generation, position.cursor);
+        let last = self.cursors.insert((device, id), place).unwrap_or_default();
+        if place < last {
+            self.violations.push(format!("the cursor of {device} in {id} went from {last:?} back to {place:?}"));
+        }
+        self.stood.entry((device, id)).or_default().insert(position.cursor);
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        if *log.hashes.entry(place).or_insert(position.hash) != position.hash && self.lied_until.is_none() {
+            self.violations.push(format!("{device} has another log of {id} up to {place:?}"));
+        }
+        let Some(epoch) = position.epoch.filter(|_| !members.is_empty()) else { return };
+        if let Some(there) = log.epochs.get(&epoch)
+            && set(&there.members) != set(members)
+        {
+            self.violations.push(format!("{device} sees other members of {id} in epoch {epoch} than the server"));
+        }
+    }
+
+    /// Whether the device was removed again before it had taken up the Welcome to the stay in which this entry was made: the
+    /// server then withdraws the Welcome, and nobody can read for that device.
+    pub fn never_joined(&self, device: DeviceId, id: ConversationId, seq: u64) -> bool {
+        let Some(log) = self.logs.get(&id) else { return false };
+        let commits = log.entries.iter().filter(|(_, entry)| entry.kind == EntryKind::Commit);
+        let is_in =
+            |entry: &Accepted| log.epochs.get(&(entry.epoch + 1)).is_some_and(|epoch| epoch.members.contains(&device));
+        let (mut joined, mut removed) = (0, None);
+        for (place, entry) in commits {
+            match (*place < seq, is_in(entry)) {
+                (true, false) => joined = *place,
+                (false, false) if removed.is_none() => removed = Some(*place),
+                _ => {}
+            }
+        }
+        let stood = self.stood.get(&(device, id));
+        removed.is_some_and(|removed| stood.is_none_or(|stood| stood.range(joined + 1..removed).next().is_none()))
+    }
+
+    /// A device is put back to a copy that stood there.
+    pub fn put_back(&mut self, device: DeviceId, cursors: HashMap<ConversationId, u64>) {
+        self.cursors.retain(|(whose, _), _| *whose != device);
+        self.restored.push(Restored { device, order: self.order, cursors });
+    }
+}
+
+/// A list of devices, for comparing.
+pub fn set(devices: &[DeviceId]) -> BTreeSet<DeviceId> {
+    devices.iter().copied().collect()
+}

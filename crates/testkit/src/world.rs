@@ -1,0 +1,432 @@
+//! A world: one server, some devices, what is on its way between them, and the time. It moves by decisions only.
+
+use crate::decision::{Decision, Fault};
+use crate::device::{Device, Link};
+use crate::oracle::{Asked, Oracle};
+use crate::server::Server;
+use crate::tally::Tally;
+use client::{ConversationState, Error, Event};
+use mifeng_server::gateway::embedded::Line;
+use std::collections::{BTreeSet, VecDeque};
+use wire::frame::{self, ServerFrame};
+use wire::{ConversationId, EntryKind, TenantId, UnixMillis};
+
+/// What is said without a pause comes to an end long before so many turns.
+const TURNS_MAX: u32 = 4_000;
+/// How far time is let go on at once while things settle.
+const NEAR_MS: u64 = 15 * 60_000;
+
+/// Everything there is.
+pub struct World {
+    /// The server; absent while it is down.
+    pub server: Option<Server>,
+    /// The devices.
+    pub devices: Vec<Device>,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The time.
+    pub now: UnixMillis,
+    /// The model.
+    pub oracle: Oracle,
+    /// What happened.
+    pub tally: Tally,
+    /// Connections that only the server still believes in.
+    pub(crate) orphans: Vec<Line>,
+    /// What a hostile server does to frames.
+    pub(crate) malice: Option<Box<dyn Malice>>,
+}
+
+/// A hostile server: it stands between the devices and the honest one, and changes what passes.
+pub trait Malice {
+    /// A frame from a device: what reaches the server instead.
+    fn up(&mut self, device: usize, frame: Vec<u8>) -> Vec<Vec<u8>> {
+        let _ = device;
+        vec![frame]
+    }
+
+    /// A frame for a device: what reaches it instead.
+    fn down(&mut self, device: usize, frame: Vec<u8>) -> Vec<Vec<u8>> {
+        let _ = device;
+        vec![frame]
+    }
+}
+
+impl World {
+    /// A world of devices that run, at this time.
+    pub fn new(server: Server, devices: Vec<Device>, tenant: TenantId, now: UnixMillis) -> Self {
+        let mut oracle = Oracle::default();
+        devices.iter().for_each(|device| oracle.knows(device.id, device.user));
+        let tally = Tally { schedules: 1, ..Tally::default() };
+        let server = Some(server);
+        Self { server, devices, tenant, now, oracle, tally, orphans: Vec::new(), malice: None }
+    }
+
+    /// Carries out a decision. Says whether there was anything to do.
+    pub fn apply(&mut self, decision: Decision) -> bool {
+        match decision {
+            Decision::Connect(device) => self.connect(device),
+            Decision::Up(device) => self.up(device),
+            Decision::Down(device) => self.down(device),
+            Decision::Tick(device) => self.tick(device),
+            Decision::Pass(ms) => self.pass(ms),
+            Decision::Act(device, verb, first, second) => self.act(device, verb, first, second),
+            Decision::Start(device) => self.start(device),
+            Decision::PutAside(device) => self.put_aside(device),
+            Decision::Fault(fault) => {
+                let fired = self.fault(fault);
+                if fired {
+                    self.tally.fault(fault);
+                }
+                fired
+            }
+        }
+    }
+
+    fn connect(&mut self, number: usize) -> bool {
+        let now = self.now;
+        let Some(device) = self.devices.get_mut(number) else { return false };
+        let at = device.now(now);
+        let Some(client) = device.client.as_mut() else { return false };
+        if device.link.is_some() || !client.wants_connection(at) {
+            return false;
+        }
+        match self.server.as_ref().and_then(Server::connect) {
+            Some(line) => {
+                let link = Link { line: Some(line), up: VecDeque::new(), down: VecDeque::new() };
+                device.link = Some(link);
+                let result = client.handle_connected(at);
+                self.survive(number, result);
+            }
+            None => client.handle_disconnected(at),
+        }
+        true
+    }
+
+    fn up(&mut self, number: usize) -> bool {
+        let Some(frame) = self.devices.get_mut(number).and_then(|device| device.link.as_mut()?.up.pop_front()) else {
+            return false;
+        };
+        let frames = match &mut self.malice {
+            Some(malice) => malice.up(number, frame),
+            None => vec![frame],
+        };
+        frames.into_iter().for_each(|frame| self.serve(number, frame));
+        true
+    }
+
+    /// The server handles one frame to its end; what it has for anybody is put on its way.
+    pub(crate) fn serve(&mut self, number: usize, frame: Vec<u8>) {
+        let Some(server) = &self.server else { return };
+        let device = &mut self.devices[number];
+        let asked = Oracle::asks(device.id, &frame);
+        let Some(line) = device.link.as_mut().and_then(|link| link.line.as_mut()) else { return };
+        if server.frame(line, frame).is_err()
+            && let Some(line) = device.link.as_mut().and_then(|link| link.line.take())
+        {
+            server.close(line);
+        }
+        self.deliver(number, asked);
+    }
+
+    /// Takes what the server has queued; the oracle hears it first.
+    fn deliver(&mut self, asker: usize, asked: Option<(u32, Asked)>) {
+        for number in 0..self.devices.len() {
+            for frame in &self.devices[number].drain() {
+                self.oracle.shown(frame);
+                if let Some((id, asked)) = asked.as_ref().filter(|_| number == asker) {
+                    self.hear(*id, asked, frame);
+                }
+            }
+        }
+        for line in &self.orphans {
+            Server::take(line, &mut Vec::<Vec<u8>>::new());
+        }
+    }
+
+    fn hear(&mut self, id: u32, asked: &Asked, frame: &[u8]) {
+        let Some(server) = &self.server else { return };
+        let snapshot = |conversation| server.snapshot(self.tenant, conversation).expect("the store reads");
+        match asked {
+            Asked::Create(conversation) => {
+                let answered = matches!(frame::read_server(frame), Ok(ServerFrame::Answer { id: of, .. }) if of == id);
+                if let Some(snapshot) = snapshot(*conversation).filter(|_| answered) {
+                    self.oracle.created(*conversation, snapshot);
+                }
+            }
+            Asked::Append { conversation, accepted } => {
+                let Some((of, at)) = crate::oracle::Oracle::place(frame) else { return };
+                if of != id || !self.oracle.accepted(*conversation, &at, accepted.clone()) {
+                    return;
+                }
+                match accepted.kind {
+                    EntryKind::Commit => {
+                        self.tally.commits += 1;
+                        if let Some(after) = snapshot(*conversation) {
+                            self.oracle.committed(*conversation, at.seq, after);
+                        }
+                    }
+                    EntryKind::Application => self.tally.messages += 1,
+                    EntryKind::Proposal => {}
+                }
+            }
+        }
+    }
+
+    fn down(&mut self, number: usize) -> bool {
+        let Some(link) = self.devices.get_mut(number).and_then(|device| device.link.as_mut()) else { return false };
+        let Some(frame) = link.down.pop_front() else {
+            let over = link.line.is_none();
+            if over {
+                self.disconnect(number);
+            }
+            return over;
+        };
+        let frames = match &mut self.malice {
+            Some(malice) => malice.down(number, frame),
+            None => vec![frame],
+        };
+        frames.iter().for_each(|frame| self.handle(number, frame));
+        true
+    }
+
+    fn handle(&mut self, number: usize, frame: &[u8]) {
+        let device = &mut self.devices[number];
+        let at = device.now(self.now);
+        let Some(client) = device.client.as_mut().filter(|_| device.link.is_some()) else { return };
+        let result = client.handle_frame(frame, at);
+        self.survive(number, result);
+        if tells_of_logs(frame) {
+            self.look(number);
+        }
+    }
+
+    fn tick(&mut self, number: usize) -> bool {
+        let now = self.now;
+        let Some(device) = self.devices.get_mut(number) else { return false };
+        let at = device.now(now);
+        let Some(client) = device.client.as_mut().filter(|_| device.link.is_some()) else { return false };
+        if client.poll_timeout().is_none_or(|due| due > at) {
+            return false;
+        }
+        let result = client.handle_timeout(at);
+        self.survive(number, result);
+        true
+    }
+
+    /// As the shell does it: a protocol error costs the connection, anything else is a finding.
+    pub(crate) fn survive(&mut self, number: usize, result: Result<(), Error>) {
+        let now = self.now;
+        let device = &mut self.devices[number];
+        device.collect();
+        let at = device.now(now);
+        let closing = device.client.as_ref().is_none_or(|client| !client.wants_connection(at));
+        match result {
+            Ok(()) if !closing => {}
+            Ok(()) | Err(Error::Protocol(_)) => self.disconnect(number),
+            Err(error) => {
+                self.oracle.violated(format!("device {number} failed: {error} ({error:?})"));
+                self.disconnect(number);
+            }
+        }
+        let events = std::mem::take(&mut self.devices[number].told);
+        self.tally.repairs += events.iter().filter(|event| matches!(event, Event::Repaired(_))).count() as u64;
+        self.devices[number].heard.extend(events);
+    }
+
+    /// Both ends notice that the connection is over.
+    pub(crate) fn disconnect(&mut self, number: usize) {
+        let line = self.devices[number].disconnect(self.now);
+        if let (Some(line), Some(server)) = (line, &self.server) {
+            server.close(line);
+        }
+    }
+
+    /// The device dies with its connection, and notices nothing; the server does.
+    pub(crate) fn disconnect_silently(&mut self, number: usize) {
+        let link = self.devices[number].link.take();
+        if let (Some(line), Some(server)) = (link.and_then(|link| link.line), &self.server) {
+            server.close(line);
+        }
+    }
+
+    fn pass(&mut self, ms: u64) -> bool {
+        self.now += ms;
+        if let Some(server) = &self.server {
+            server.set_clock(self.now);
+            let lines = self.devices.iter().filter_map(|device| device.link.as_ref()?.line.as_ref());
+            lines.for_each(|line| server.flush(line));
+        }
+        true
+    }
+
+    fn put_aside(&mut self, number: usize) -> bool {
+        let now = self.now;
+        let Some(device) = self.devices.get_mut(number).filter(|device| device.client.is_some()) else { return false };
+        if let Err(error) = device.put_aside(now) {
+            self.oracle.violated(format!("device {number} cannot be copied: {error:#}"));
+        }
+        true
+    }
+
+    fn start(&mut self, number: usize) -> bool {
+        let Some(device) = self.devices.get_mut(number).filter(|device| device.client.is_none()) else { return false };
+        if let Err(error) = device.start() {
+            self.oracle.violated(format!("device {number} does not start: {error:#}"));
+        }
+        true
+    }
+
+    /// The oracle compares where a device stands with where others stood.
+    pub(crate) fn look(&mut self, number: usize) {
+        let device = &mut self.devices[number];
+        let at = device.now(self.now);
+        let Some(client) = device.client.as_mut() else { return };
+        let ids: Vec<ConversationId> =
+            client.conversations().expect("the database reads").iter().map(|view| view.id).collect();
+        for id in ids {
+            let Ok(Some(position)) = client.position(id, at) else { continue };
+            let repairing =
+                client.conversation(id).ok().flatten().is_none_or(|view| view.state != ConversationState::Active);
+            let members = if repairing { Vec::new() } else { client.members(id, at).unwrap_or_default() };
+            let devices: Vec<_> = members.into_iter().flat_map(|member| member.devices).collect();
+            self.oracle.stands(device.id, id, position, &devices);
+        }
+        device.collect();
+    }
+
+    /// Everything is repaired, and goes on until nothing more happens: `false` when it does not come to rest.
+    pub fn settle(&mut self, rounds: usize) -> bool {
+        for number in 0..self.devices.len() {
+            self.devices[number].skew_ms = 0;
+            self.start(number);
+        }
+        for _ in 0..rounds {
+            self.flow();
+            if self.unsettled().is_empty() {
+                return true;
+            }
+            let soon = self.devices.iter().filter_map(|device| device.client.as_ref()?.poll_timeout()).min();
+            let wait = soon.map_or(1_000, |at| at.saturating_sub(self.now)).clamp(1, NEAR_MS);
+            self.pass(wait);
+        }
+        false
+    }
+
+    /// Everything on its way arrives, until nothing is.
+    fn flow(&mut self) {
+        let (mut moved, mut turns) = (true, 0);
+        while std::mem::take(&mut moved) {
+            turns += 1;
+            if turns > TURNS_MAX {
+                self.oracle.violated("somebody asks for ever, without a pause".into());
+                return;
+            }
+            for number in 0..self.devices.len() {
+                moved |= self.connect(number) | self.tick(number);
+                moved |= self.up(number) | self.down(number);
+            }
+        }
+    }
+
+    /// Who is not at rest, and why; empty when everybody is.
+    pub fn unsettled(&self) -> String {
+        let mut restless = BTreeSet::new();
+        for (number, device) in self.devices.iter().enumerate() {
+            let Some(client) = &device.client else { continue };
+            if !client.is_caught_up() {
+                restless.insert(format!("device {number} has not caught up ({client:?})"));
+            }
+            let unsent = client.unsent().unwrap_or(u64::MAX);
+            if unsent > 0 {
+                restless.insert(format!("device {number} has {unsent} unsent"));
+            }
+            for view in client.conversations().unwrap_or_default() {
+                if !matches!(view.state, ConversationState::Active | ConversationState::Left) {
+                    restless.insert(format!("device {number} is {:?} in {}", view.state, view.id));
+                }
+            }
+        }
+        restless.into_iter().collect::<Vec<_>>().join("; ")
+    }
+
+    /// Where every device stands, for whoever reads about a failure.
+    pub fn describe(&mut self) -> String {
+        let mut lines = Vec::new();
+        for (number, device) in self.devices.iter_mut().enumerate() {
+            let at = device.now(self.now);
+            let Some(client) = device.client.as_mut() else { continue };
+            let due = client.poll_timeout().map(|due| due.saturating_sub(at));
+            lines.push(format!(
+                "device {number} {} {client:?}, unsent {:?}, next in {due:?} ms",
+                device.id,
+                client.unsent()
+            ));
+            for event in &device.heard {
+                lines.push(format!("    {event:?}").chars().take(230).collect());
+            }
+            for view in client.conversations().unwrap_or_default() {
+                let position = client.position(view.id, at).ok().flatten();
+                let place = position.map(|position| (position.generation, position.cursor, position.epoch));
+                lines.push(format!("  {} {:?} {:?} at {place:?}", view.id, view.kind, view.state));
+            }
+        }
+        for (id, log) in &self.oracle.logs {
+            lines.push(format!("{id}"));
+            for (seq, entry) in &log.entries {
+                lines.push(format!(
+                    "  {seq} {:?} epoch {} by {} ({})",
+                    entry.kind, entry.epoch, entry.sender, entry.order
+                ));
+            }
+        }
+        lines.join("\n")
+    }
+
+    /// Everybody gets to know everybody, as after joining.
+    pub fn everybody_looks_up_everybody(&mut self) {
+        let handles: Vec<String> = self.devices.iter().map(|device| device.handle.clone()).collect();
+        for device in &mut self.devices {
+            let at = device.now(self.now);
+            let Some(client) = device.client.as_mut() else { continue };
+            for handle in handles.iter().filter(|handle| **handle != device.handle) {
+                client.find_user(handle, at).expect("a live client asks");
+            }
+            device.collect();
+        }
+    }
+
+    /// Closes everything and leaves the files.
+    pub fn stop(mut self) {
+        for number in 0..self.devices.len() {
+            self.disconnect(number);
+            self.devices[number].client = None;
+        }
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
+    }
+
+    /// A hostile server from here on, or an honest one again.
+    pub fn beset(&mut self, malice: Option<Box<dyn Malice>>) {
+        if malice.is_some() || self.oracle.lied_until.is_some() {
+            self.oracle.lied_until = Some(self.oracle.order());
+        }
+        self.malice = malice;
+    }
+
+    pub(crate) fn fault(&mut self, fault: Fault) -> bool {
+        crate::faults::strike(self, fault)
+    }
+}
+
+/// Whether a frame may have moved a log: an entry, or an answer.
+fn tells_of_logs(frame: &[u8]) -> bool {
+    match frame::read_server(frame) {
+        Ok(ServerFrame::Event { kind, body }) => match wire::Event::decode(kind, body) {
+            Ok(Some(wire::Event::Recorded(recorded))) => recorded.entry.kind == EntryKind::Commit,
+            _ => false,
+        },
+        Ok(ServerFrame::Answer { body, .. }) => body.len() > 8,
+        _ => false,
+    }
+}

@@ -1,0 +1,168 @@
+//! The checker can fail: what is right is falsified, one thing at a time, and each must be found. A checker that finds
+//! nothing here would find nothing anywhere.
+
+#![allow(clippy::unwrap_used, reason = "a test's help fails the test")]
+
+use client::ConversationState;
+use client::MessageState;
+use mifeng_testkit::check::check;
+use mifeng_testkit::decision::{Decision, Verb};
+use mifeng_testkit::explore::{ROUNDS, finish};
+use mifeng_testkit::facts::{ConversationFacts, Facts, Line};
+use mifeng_testkit::oracle::{Accepted, Oracle};
+use mifeng_testkit::template::{Shape, Template, scratch};
+use mifeng_testkit::world::World;
+use tempfile::TempDir;
+use wire::request::RecordedAt;
+use wire::{ConversationId, EntryKind, MessageId, frame};
+
+/// Three people, a group of all, a conversation of two, and what they say.
+fn world() -> (TempDir, World) {
+    let shape = Shape { people: 3, devices: 1, post_quantum: false };
+    let (template, folder) = (Template::found(shape).unwrap(), scratch().unwrap());
+    let mut world = template.world(folder.path(), 1).unwrap();
+    world.act(0, Verb::Group, 3, 0);
+    world.act(1, Verb::Direct, 0, 0);
+    for _ in 0..2 {
+        assert!(world.settle(ROUNDS), "{}", world.unsettled());
+        (0..3).for_each(|device| assert!(world.act(device, Verb::Say, 0, 0)));
+    }
+    assert_eq!(finish(&mut world).unwrap().violations, [""; 0]);
+    (folder, world)
+}
+
+fn group<'f>(facts: &'f mut Facts, oracle: &Oracle, device: usize) -> &'f mut ConversationFacts {
+    let everybody = |id: &&ConversationId| oracle.logs[*id].epochs.values().next_back().unwrap().members.len() == 3;
+    let id = *oracle.logs.keys().find(everybody).unwrap();
+    facts.devices[device].conversations.get_mut(&id).unwrap()
+}
+
+/// Two lines that were recorded.
+fn two(group: &ConversationFacts) -> [usize; 2] {
+    let mut places = group.lines.iter().enumerate().filter(|(_, line)| line.state == MessageState::Recorded);
+    [places.next().unwrap().0, places.next().unwrap().0]
+}
+
+#[test]
+fn a_false_fact_is_found() {
+    let (_folder, mut world) = world();
+    let facts = Facts::of(&mut world).unwrap();
+    type Falsify = fn(&mut ConversationFacts);
+    let cases: [(&str, Falsify); 13] = [
+        ("does not read", |group| {
+            let [one, _] = two(group);
+            let id = group.lines.remove(one).id.unwrap();
+            group.held.remove(&id);
+        }),
+        ("twice", |group| {
+            let [one, _] = two(group);
+            group.lines.insert(one, group.lines[one].clone());
+        }),
+        ("out of order", |group| {
+            let [one, other] = two(group);
+            group.lines.swap(one, other);
+        }),
+        ("does not read", |group| {
+            let [one, _] = two(group);
+            let id = group.lines[one].id.unwrap();
+            group.held.insert(id, Some(99));
+        }),
+        ("not Some", |group| {
+            let said = |line: &&mut Line| line.text.as_deref().is_some_and(|text| text.starts_with("message"));
+            group.lines.iter_mut().find(said).unwrap().text = Some("something else".into());
+        }),
+        ("was not accepted", |group| {
+            let [one, _] = two(group);
+            let invented = Line { id: Some(MessageId::from_bytes([7; 16])), seq: Some(99), ..group.lines[one].clone() };
+            group.lines.push(invented);
+        }),
+        ("as Undecryptable", |group| {
+            let [one, _] = two(group);
+            group.lines[one].state = MessageState::Undecryptable;
+        }),
+        ("stands at Repairing", |group| group.state = ConversationState::Repairing),
+        ("stands at Left", |group| group.state = ConversationState::Left),
+        ("other members", |group| group.members.truncate(1)),
+        ("different logs", |group| group.position.hash.0[0] ^= 1),
+        ("stands at", |group| group.position.cursor -= 1),
+        ("fork", |group| group.forked = true),
+    ];
+    for (finding, falsify) in cases {
+        let mut facts = facts.clone();
+        falsify(group(&mut facts, &world.oracle, 1));
+        let found = check(&world.oracle, &facts).violations;
+        assert!(found.iter().any(|violation| violation.contains(finding)), "{finding}: {found:?}");
+    }
+    let mut unsent = facts.clone();
+    unsent.devices[0].unsent = 1;
+    assert!(check(&world.oracle, &unsent).violations[0].contains("unsent"));
+    assert_eq!(check(&world.oracle, &facts).violations, [""; 0]);
+}
+
+#[test]
+fn who_reads_what_is_not_for_them_is_found() {
+    let (_folder, mut world) = world();
+    let mut facts = Facts::of(&mut world).unwrap();
+    let two = |id: &&ConversationId| world.oracle.logs[*id].epochs.values().next_back().unwrap().members.len() == 2;
+    let direct = *world.oracle.logs.keys().find(two).unwrap();
+    let inside = facts.devices.iter().find(|device| device.conversations.contains_key(&direct)).unwrap();
+    let read = inside.conversations[&direct].clone();
+    let outside = facts.devices.iter_mut().find(|device| !device.conversations.contains_key(&direct)).unwrap();
+    outside.conversations.insert(direct, read);
+    let found = check(&world.oracle, &facts).violations;
+    assert!(found.iter().any(|violation| violation.contains("which is not for it")), "{found:?}");
+}
+
+#[test]
+fn a_server_that_contradicts_itself_is_found() {
+    let (_folder, mut world) = world();
+    let (id, log) = world.oracle.logs.iter().next().map(|(id, log)| (*id, log.clone())).unwrap();
+    let (seq, entry) = log.entries.iter().next_back().map(|(seq, entry)| (*seq, entry.clone())).unwrap();
+    let at = |seq| RecordedAt { seq, at: 1, generation: 0 };
+    let mut finds = |seq, accepted: Accepted, finding: &str| {
+        world.oracle.accepted(id, &at(seq), accepted);
+        let found = std::mem::take(&mut world.oracle.violations);
+        assert!(found.iter().any(|violation| violation.contains(finding)), "{finding}: {found:?}");
+    };
+    finds(seq + 1, entry.clone(), "accepted twice");
+    finds(seq, Accepted { message_id: MessageId::from_bytes([7; 16]), ..entry }, "two entries have place");
+}
+
+#[test]
+fn a_commit_that_the_policy_does_not_allow_is_found() {
+    let (_folder, mut world) = world();
+    let everybody =
+        |id: &&ConversationId| world.oracle.logs[*id].epochs.values().next_back().unwrap().members.len() == 3;
+    let id = *world.oracle.logs.keys().find(everybody).unwrap();
+    let log = &world.oracle.logs[&id];
+    let (seq, before) = (log.entries.keys().next_back().unwrap() + 1, log.epochs.values().next_back().unwrap().clone());
+    let (plain, admin) = (world.devices[1].id, world.devices[0].id);
+    let mut after = before.clone();
+    after.epoch += 1;
+    after.members.retain(|device| *device != admin);
+    let commit = Accepted {
+        order: 0,
+        kind: EntryKind::Commit,
+        message_id: MessageId::from_bytes([7; 16]),
+        sender: plain,
+        epoch: before.epoch,
+    };
+    world.oracle.accepted(id, &RecordedAt { seq, at: 1, generation: 0 }, commit);
+    world.oracle.committed(id, seq, after);
+    assert!(world.oracle.violations[0].contains("is no admin"), "{:?}", world.oracle.violations);
+}
+
+#[test]
+fn a_server_that_acknowledges_and_forgets_is_found() {
+    let (_folder, mut world) = world();
+    assert!(world.act(0, Verb::Say, 0, 0));
+    let link = world.devices[0].link.as_mut().unwrap();
+    let request = link.up.pop_back().unwrap();
+    let frame = frame::read_request(&request).unwrap();
+    let send: wire::request::Send = wire::decode(frame.body).unwrap();
+    let head = *world.oracle.logs[&send.conversation].entries.keys().next_back().unwrap();
+    link.down.push_back(frame::answer(frame.id, &RecordedAt { seq: head + 1, at: world.now, generation: 0 }));
+    assert!(world.apply(Decision::Down(0)));
+    let found = finish(&mut world).unwrap().violations;
+    assert!(found.iter().any(|violation| violation.contains("was not accepted")), "{found:?}");
+}
