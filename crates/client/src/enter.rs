@@ -120,6 +120,7 @@ impl Turn<'_> {
         };
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
+        self.memory.gaps.remove(&id);
         self.memory.attention.insert(id);
         self.watch_renewal(&row);
         self.memory.failed_rejoins.remove(&id);

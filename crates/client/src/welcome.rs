@@ -122,6 +122,7 @@ impl Turn<'_> {
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         outbox::delete_kind(self.db, id, OutboxKind::Rejoin)?;
+        self.memory.gaps.remove(&id);
         self.keep(id, Some(group));
         let accept = AcceptWelcome { conversation: id, seq: welcome.seq };
         let key = MessageId::from_bytes(self.entropy.array());

@@ -13,6 +13,8 @@ use wire::{ConversationId, EntryKind, TenantId, UnixMillis};
 
 /// What is said without a pause comes to an end long before so many turns.
 const TURNS_MAX: u32 = 4_000;
+/// So many requests are told of when they do not end.
+const ASKED_KEPT: usize = 8;
 /// How far time is let go on at once while things settle.
 const NEAR_MS: u64 = 15 * 60_000;
 
@@ -30,6 +32,8 @@ pub struct World {
     pub oracle: Oracle,
     /// What happened.
     pub tally: Tally,
+    /// What was asked last, by which devices.
+    asked: VecDeque<(usize, &'static str)>,
     /// Connections that only the server still believes in.
     pub(crate) orphans: Vec<Line>,
     /// What a hostile server does to frames.
@@ -58,7 +62,7 @@ impl World {
         devices.iter().for_each(|device| oracle.knows(device.id, device.user));
         let tally = Tally { schedules: 1, ..Tally::default() };
         let server = Some(server);
-        Self { server, devices, tenant, now, oracle, tally, orphans: Vec::new(), malice: None }
+        Self { server, devices, tenant, now, oracle, tally, asked: VecDeque::new(), orphans: Vec::new(), malice: None }
     }
 
     /// Carries out a decision. Says whether there was anything to do.
@@ -119,6 +123,9 @@ impl World {
         let Some(server) = &self.server else { return };
         let device = &mut self.devices[number];
         let asked = Oracle::asks(device.id, &frame);
+        let op = frame::read_request(&frame).ok().and_then(|request| request.known());
+        self.asked.extend(op.map(|op| (number, op.as_str())));
+        self.asked.drain(..self.asked.len().saturating_sub(ASKED_KEPT));
         let Some(line) = device.link.as_mut().and_then(|link| link.line.as_mut()) else { return };
         if server.frame(line, frame).is_err()
             && let Some(line) = device.link.as_mut().and_then(|link| link.line.take())
@@ -318,7 +325,7 @@ impl World {
         while std::mem::take(&mut moved) {
             turns += 1;
             if turns > TURNS_MAX {
-                self.oracle.violated("somebody asks for ever, without a pause".into());
+                self.oracle.violated(format!("somebody asks for ever, without a pause: {:?}", self.asked));
                 return;
             }
             for number in 0..self.devices.len() {
