@@ -166,7 +166,7 @@ impl World {
                     return;
                 }
                 match accepted.kind {
-                    EntryKind::Commit => {
+                    EntryKind::Commit | EntryKind::Succession => {
                         self.tally.commits += 1;
                         if let Some(after) = snapshot(*conversation) {
                             self.oracle.committed(*conversation, at.seq, after);
