@@ -2,8 +2,8 @@
 //! against the old one before that is let go. Who is not welcomed, or cannot open what it got, rejoins from outside.
 
 use crate::database::conversation::ConversationRow;
-use crate::database::outbox::{self, OutboxKind};
 use crate::database::meta;
+use crate::database::outbox::{self, OutboxKind};
 use crate::receive::Step;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
