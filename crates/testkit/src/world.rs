@@ -308,7 +308,9 @@ impl World {
             self.start(number);
         }
         for _ in 0..rounds {
-            self.flow();
+            if !self.flow() {
+                return false;
+            }
             if self.unsettled().is_empty() {
                 return true;
             }
@@ -319,20 +321,21 @@ impl World {
         false
     }
 
-    /// Everything on its way arrives, until nothing is.
-    fn flow(&mut self) {
+    /// Everything on its way arrives, until nothing is: `false` when that does not end.
+    fn flow(&mut self) -> bool {
         let (mut moved, mut turns) = (true, 0);
         while std::mem::take(&mut moved) {
             turns += 1;
             if turns > TURNS_MAX {
                 self.oracle.violated(format!("somebody asks for ever, without a pause: {:?}", self.asked));
-                return;
+                return false;
             }
             for number in 0..self.devices.len() {
                 moved |= self.connect(number) | self.tick(number);
                 moved |= self.up(number) | self.down(number);
             }
         }
+        true
     }
 
     /// Who is not at rest, and why; empty when everybody is.
