@@ -102,12 +102,12 @@ impl Turn<'_> {
             return Ok(());
         }
         let is_repair = row.repaired_at.is_some();
-        if is_repair && row.cursor > 0 && stay.seq > row.cursor + 1 {
+        if is_repair && stay.seq > row.cursor + 1 {
             let missed = stay.seq - row.cursor - 1;
             let reason = format!("{missed} entries were recorded while this device had no place in the group");
             self.mark_gap(&row, stay.seq, &reason)?;
         }
-        let row = ConversationRow {
+        let mut row = ConversationRow {
             state: ConversationState::Active,
             generation: stay.generation,
             cursor: stay.seq,
@@ -118,6 +118,7 @@ impl Turn<'_> {
             renew_at: Some(self.some_day()),
             ..row
         };
+        self.claim_if_incomplete(&mut row)?;
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.memory.gaps.remove(&id);

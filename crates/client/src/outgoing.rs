@@ -145,6 +145,10 @@ impl Turn<'_> {
         if recorded.generation == row.generation && recorded.seq <= row.cursor {
             return self.contradicted(row, &unsent);
         }
+        let is_after_gap = recorded.seq > row.cursor + 1 && self.memory.gaps.contains(&id);
+        if unsent.kind == OutboxKind::Rejoin && is_after_gap {
+            return self.rejoined_after_gap(row, &unsent);
+        }
         let is_next = recorded.seq == row.cursor + 1 && (row.cursor == 0 || recorded.generation == row.generation);
         if is_next {
             row.generation = recorded.generation;

@@ -11,13 +11,13 @@ use crate::succession::was_refused;
 use crate::turn::{Turn, is_transient};
 use crate::welcome::{is_shadow, peer};
 use crate::{ConversationState, Error, Event};
-use e2ee::{Invitation, WriteSet};
+use e2ee::{Group, Invitation, WriteSet};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use rusqlite::Connection;
 use trust::{EntryHash, Kind};
 use wire::request::{Commit, CurrentGroup, Cursor, FetchGroupInfo, FetchTree, Tree};
-use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal, UserId};
+use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal};
 use zeroize::Zeroizing;
 
 const AGAIN_MS: u32 = 10_000;
@@ -127,6 +127,7 @@ impl Turn<'_> {
             self.notice_head(Cursor { conversation: id, generation: current.generation, seq: current.seq });
             return Ok(());
         }
+        self.memory.gaps.remove(&id);
         self.rejoin(row, &current, &tree.tree)
     }
 
@@ -139,7 +140,7 @@ impl Turn<'_> {
         let aad = Self::aad(&row, message_id, [0; 32]);
         let (db, followed) = (self.db, row.group);
         let rejoined = self.rehearse(|device, vouch| {
-            let before = followed.map(|id| e2ee::Group::load(device, id)).transpose()?.flatten();
+            let before = followed.map(|id| Group::load(device, id)).transpose()?.flatten();
             let changed = device.rejoin(&invitation, before, &aad, vouch)?;
             match &changed.group {
                 Some(group) if is_refused(db, group)? => Err(e2ee::Error::Envelope),
@@ -183,21 +184,31 @@ impl Turn<'_> {
         if row.group.is_none() && row.begins > 0 {
             self.mark_gap(row, row.begins, "this device has joined anew: it cannot read what was said before")?;
         }
-        let complete = self.take_prepared(row, unsent)?;
-        if !complete {
+        self.take_prepared(row, unsent)?;
+        self.claim_if_incomplete(row)
+    }
+
+    /// A direct conversation whose other half was never added goes on with that.
+    pub(crate) fn claim_if_incomplete(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        let Some(peer) = row.peer else { return Ok(()) };
+        let members = self.peek(row, Group::members)?.unwrap_or_default();
+        if !members.iter().any(|leaf| leaf.identity.user == peer) {
             row.state = ConversationState::Claiming;
             row.claim_key = Some(self.entropy.array());
         }
         Ok(())
     }
 
-    /// Puts the group that was prepared in the place of the one before, with what it says of its conversation. `false` when it
-    /// is a direct one whose other half was never added.
-    pub(crate) fn take_prepared(
-        &mut self,
-        row: &mut ConversationRow,
-        unsent: Option<&OutboxRow>,
-    ) -> Result<bool, Error> {
+    /// The rejoining is in the log, and what was recorded before it is not to be had: where this device's part of the log goes
+    /// on, the server says next.
+    pub(crate) fn rejoined_after_gap(&mut self, mut row: ConversationRow, unsent: &OutboxRow) -> Result<(), Error> {
+        row.state = ConversationState::Joining;
+        conversation::save(self.db, &row)?;
+        self.entered(unsent)
+    }
+
+    /// Puts the group that was prepared in the place of the one before, with what it says of its conversation.
+    pub(crate) fn take_prepared(&mut self, row: &mut ConversationRow, unsent: Option<&OutboxRow>) -> Result<(), Error> {
         let prepared = unsent.and_then(|unsent| unsent.input.as_deref()).map(wire::decode::<Prepared>);
         let Some(Ok(prepared)) = prepared else { return Err(Error::Database(crate::DatabaseError::Damaged)) };
         let before = row.group;
@@ -211,15 +222,10 @@ impl Turn<'_> {
         row.group = Some(prepared.group);
         self.memory.gaps.remove(&row.id);
         let own = self.account()?.user;
-        let seen = self.peek(row, |group| {
-            let peer = peer(group, own);
-            let members = group.members()?;
-            let is_here = |user: UserId| members.iter().any(|leaf| leaf.identity.user == user);
-            Ok((group.policy().kind, peer, peer.is_none_or(is_here)))
-        })?;
-        let Some((kind, peer, complete)) = seen else { return Ok(true) };
-        (row.kind, row.peer) = (kind, peer);
-        Ok(complete)
+        if let Some(seen) = self.peek(row, |group| Ok((group.policy().kind, peer(group, own))))? {
+            (row.kind, row.peer) = seen;
+        }
+        Ok(())
     }
 
     /// The server has this very conversation, with a group that this device does not know: it was put back to a copy from
@@ -305,7 +311,7 @@ fn crosses(row: &ConversationRow, current: &CurrentGroup) -> bool {
     row.group.is_some_and(|group| e2ee::group_of(&current.group_info).is_ok_and(|now| now != group))
 }
 
-fn is_refused(db: &Connection, group: &e2ee::Group) -> Result<bool, e2ee::StorageFailure> {
+fn is_refused(db: &Connection, group: &Group) -> Result<bool, e2ee::StorageFailure> {
     was_refused(db, group).map_err(|error| e2ee::StorageFailure::Read(Box::new(error)))
 }
 
