@@ -388,6 +388,9 @@ impl World {
                     entry.kind, entry.epoch, entry.sender, entry.order
                 ));
             }
+            for (epoch, there) in &log.epochs {
+                lines.push(format!("  epoch {epoch}: {:?}", there.members));
+            }
         }
         lines.join("\n")
     }
