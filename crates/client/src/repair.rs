@@ -87,6 +87,9 @@ impl Turn<'_> {
         if let Some(unsent) = outbox::find_kind(self.db, row.id, OutboxKind::Succeed)? {
             return self.deliver_succession(row.clone(), unsent);
         }
+        if row.group.is_some() && outbox::find_kind(self.db, row.id, OutboxKind::Create)?.is_some() {
+            return self.reclaim(row.clone());
+        }
         match self.memory.repairs.get(&row.id) {
             Some(current) => {
                 let group = e2ee::group_of(&current.group_info).ok();
@@ -236,6 +239,12 @@ impl Turn<'_> {
         outbox::delete_kind(self.db, row.id, OutboxKind::Add)?;
         self.memory.gaps.insert(row.id);
         self.start_repair(ConversationRow { group: None, ..row })
+    }
+
+    /// A commit came between, or the server cannot give it: the group is asked for again, and that answer decides.
+    pub(crate) fn rejoin_tree_refused(&mut self, id: ConversationId, refusal: &Refusal) {
+        self.memory.repairs.remove(&id);
+        self.later(Work::GroupInfo(id), refusal);
     }
 
     pub(crate) fn repair_refused(&mut self, id: ConversationId, refusal: &Refusal) -> Result<(), Error> {
