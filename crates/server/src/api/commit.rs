@@ -1,22 +1,22 @@
 //! `commit`: one of any number of racing commits ends the epoch. It is checked against the public tree outside the
 //! transaction; inside it, the compare-and-set on the epoch decides.
 
-use super::membership::{self, Vouching};
+use super::{
+    epoch::{self, Next},
+    membership,
+};
 use crate::{
     gateway::{failure::Failure, state::Session},
     groups::Membership,
     node::Node,
 };
-use bytes::Bytes;
-use roster::{CheckedCommit, PublicTree, Refused};
+use roster::{CheckedCommit, PublicTree, Refused, Vouch};
 use std::sync::Arc;
-use store::{CommitOutcome, Joiner, NewCommit, Tx};
+use store::{Joiner, NewCommit, Tx};
 use trust::{Change, Committer};
 use wire::sabotage::{Defence, stands};
 use wire::{
-    ConversationId, DeviceId, Entry, ErrorCode, Event, GroupId,
-    event::{Recorded, WelcomeWaiting},
-    frame,
+    ConversationId, DeviceId, ErrorCode, GroupId,
     request::{Commit, RecordedAt},
 };
 
@@ -29,7 +29,13 @@ pub(crate) async fn handle(node: &Node, session: &Session, commit: Commit) -> Re
     let before = admit(node, session, conversation).await?;
     let commit = Arc::new(commit);
     let tree = membership::tree(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
-    let (tree, checked) = check(session, tree, &commit).await?;
+    let judge = {
+        let commit = Arc::clone(&commit);
+        move |tree: &PublicTree, vouch: Vouch<'_>| {
+            tree.check(&commit.commit, &commit.group_info, commit.welcome.as_deref(), vouch)
+        }
+    };
+    let (tree, checked) = epoch::judged(session, tree, judge).await?;
     let checked = match checked {
         Ok(checked) => checked,
         Err(error) => {
@@ -55,31 +61,6 @@ async fn admit(node: &Node, session: &Session, conversation: ConversationId) -> 
     if shares { Ok(membership) } else { Err(ErrorCode::Forbidden.into()) }
 }
 
-/// The tree comes back as it was.
-async fn check(
-    session: &Session,
-    mut tree: PublicTree,
-    commit: &Arc<Commit>,
-) -> Result<(PublicTree, Result<CheckedCommit, Refused>), Failure> {
-    let tenant = session.tenant.id;
-    let mut vouching = Vouching::default();
-    loop {
-        let (commit, known) = (Arc::clone(commit), vouching.clone());
-        let checked = membership::blocking(move || {
-            let vouch = |leaf: &_, key: &_| known.vouch(tenant, leaf, key);
-            let checked = tree.check(&commit.commit, &commit.group_info, commit.welcome.as_deref(), &vouch);
-            (tree, checked)
-        });
-        match checked.await? {
-            (same, Err(Refused::NeedsIdentities(users))) => {
-                tree = same;
-                vouching.learn(&session.tenant.store, users).await?;
-            }
-            done => return Ok(done),
-        }
-    }
-}
-
 /// A commit for another epoch, or another group, may be a repeat of one that was recorded: then the answer is that of the first time.
 async fn refused(node: &Node, session: &Session, commit: &Commit, error: Refused) -> Result<RecordedAt, Failure> {
     if !matches!(error, Refused::Epoch { .. } | Refused::WrongGroup) {
@@ -102,26 +83,7 @@ async fn refused(node: &Node, session: &Session, commit: &Commit, error: Refused
         tree: None,
         public_group: None,
     };
-    let conversation = commit.conversation;
-    let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| {
-        // It was not checked, so it must not be recorded: only another epoch's can be a repeat.
-        match tx.conversation(conversation)? {
-            Some(there) if (there.group, there.epoch) != (group, epoch) => {
-                Ok::<_, Failure>(Some(tx.record_commit(repeat)?))
-            }
-            _ => Ok(None),
-        }
-    });
-    match outcome.await? {
-        Some(CommitOutcome::Repeated(at)) => Ok(at),
-        Some(CommitOutcome::KeyReused) => Err(ErrorCode::KeyReused.into()),
-        Some(_) => Err(ErrorCode::EpochTaken.into()),
-        None => {
-            // The tree in memory was behind; the next try finds a fresh one.
-            node.groups.forget(session.tenant.id, conversation);
-            Err(ErrorCode::EpochTaken.into())
-        }
-    }
+    epoch::repeated(node, session, commit.conversation, (group, epoch), move |tx| tx.record_commit(repeat)).await
 }
 
 fn is_by_caller(session: &Session, checked: &CheckedCommit) -> bool {
@@ -141,7 +103,7 @@ async fn record(
     checked: CheckedCommit,
     commit: Arc<Commit>,
 ) -> Result<RecordedAt, Failure> {
-    let (tenant, conversation) = (session.tenant.id, commit.conversation);
+    let conversation = commit.conversation;
     let added: Vec<DeviceId> = checked.added.iter().map(|leaf| leaf.device).collect();
     let members: Vec<DeviceId> = checked.members.iter().map(|leaf| leaf.device).collect();
     let mut new = new_commit(session, tree.group_id(), &checked, &commit);
@@ -152,21 +114,7 @@ async fn record(
     let with_snapshot = !added.is_empty() || tree.epoch().is_multiple_of(SNAPSHOT_EVERY);
     new.public_group = with_snapshot.then(|| tree.snapshot()).transpose().map_err(Failure::internal)?;
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.record_commit(new)?)).await?;
-    match outcome {
-        CommitOutcome::Recorded { entry, generation } => {
-            let after = membership::membership(tree.group_id(), generation, (tree.epoch(), entry.seq), members);
-            node.groups.keep(tenant, conversation, Arc::new(after));
-            node.groups.put_tree(tenant, conversation, tree);
-            Ok(tell(node, session, before, &added, conversation, entry, generation))
-        }
-        CommitOutcome::Repeated(at) => Ok(at),
-        CommitOutcome::EpochTaken { .. } => {
-            node.groups.forget(tenant, conversation);
-            Err(ErrorCode::EpochTaken.into())
-        }
-        CommitOutcome::KeyReused => Err(ErrorCode::KeyReused.into()),
-        CommitOutcome::NoConversation => Err(ErrorCode::Forbidden.into()),
-    }
+    epoch::ended(node, session, conversation, before, Next { tree, members, welcomed: added }, outcome)
 }
 
 fn new_commit(session: &Session, group: GroupId, checked: &CheckedCommit, commit: &Commit) -> NewCommit {
@@ -198,24 +146,4 @@ fn new_commit(session: &Session, group: GroupId, checked: &CheckedCommit, commit
         tree: None,
         public_group: None,
     }
-}
-
-/// Those who were members get the entry, also who was removed by it; those who join get a Welcome to fetch.
-fn tell(
-    node: &Node,
-    session: &Session,
-    before: &Membership,
-    added: &[DeviceId],
-    conversation: ConversationId,
-    entry: Entry,
-    generation: u32,
-) -> RecordedAt {
-    let at = RecordedAt { seq: entry.seq, at: entry.at, generation };
-    let recorded = Bytes::from(frame::event(&Event::Recorded(Recorded { conversation, generation, entry })));
-    let waiting = Bytes::from(frame::event(&Event::WelcomeWaiting(WelcomeWaiting { conversation })));
-    let tenant = session.tenant.id;
-    let told = node.hub.fan_out(tenant, &before.devices, Some(session.device), &recorded)
-        + node.hub.fan_out(tenant, added, None, &waiting);
-    node.metrics.fanned_out(told);
-    at
 }

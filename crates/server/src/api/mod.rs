@@ -10,6 +10,7 @@ pub(crate) mod collect_link;
 pub(crate) mod commit;
 pub(crate) mod create_conversation;
 pub(crate) mod devices;
+mod epoch;
 pub(crate) mod fetch;
 pub(crate) mod fetch_chain;
 pub(crate) mod fetch_chain_changes;

@@ -1,22 +1,22 @@
 //! `succeed`: another group takes the place of the conversation's group. It is checked against the public tree of the group
 //! before, outside the transaction; inside it, the compare-and-set on group and epoch decides.
 
-use super::membership::{self, Vouching};
+use super::{
+    epoch::{self, Next},
+    membership,
+};
 use crate::{
     gateway::{failure::Failure, state::Session},
     groups::Membership,
     node::Node,
 };
-use bytes::Bytes;
-use roster::{PublicTree, Refused};
+use roster::{PublicTree, Vouch};
 use std::sync::Arc;
 use store::{Actor, CommitOutcome, NewSuccession, Tx};
 use trust::LeafIdentity;
 use wire::sabotage::{Defence, stands};
 use wire::{
-    ConversationId, DeviceId, Entry, ErrorCode, Event, Op,
-    event::{Recorded, WelcomeWaiting},
-    frame,
+    DeviceId, ErrorCode, Op,
     request::{RecordedAt, Succeed},
 };
 
@@ -32,7 +32,15 @@ pub(crate) async fn handle(node: &Node, session: &Session, succeed: Succeed) -> 
         return repeat(node, session, &succeed).await;
     }
     let succeed = Arc::new(succeed);
-    let (old, checked) = check(session, old, &succeed).await?;
+    let judge = {
+        let succeed = Arc::clone(&succeed);
+        let maker = LeafIdentity { tenant: session.tenant.id, user: session.user, device: session.device };
+        move |old: &PublicTree, vouch: Vouch<'_>| {
+            let Succeed { group_info, tree, welcome, .. } = &*succeed;
+            old.successor(group_info, tree, welcome.as_deref(), &maker, vouch)
+        }
+    };
+    let (old, checked) = epoch::judged(session, old, judge).await?;
     let members = old.members();
     node.groups.put_tree(session.tenant.id, conversation, old);
     let next = checked.map_err(|error| membership::refused(&error))?;
@@ -42,33 +50,6 @@ pub(crate) async fn handle(node: &Node, session: &Session, succeed: Succeed) -> 
     let members = members.map_err(|error| membership::refused(&error))?;
     let new = new_succession(session, &succeed, &next, members.iter().map(|leaf| leaf.identity.device))?;
     record(node, session, &before, next, new).await
-}
-
-/// The old tree comes back as it was.
-async fn check(
-    session: &Session,
-    mut old: PublicTree,
-    succeed: &Arc<Succeed>,
-) -> Result<(PublicTree, Result<PublicTree, Refused>), Failure> {
-    let tenant = session.tenant.id;
-    let maker = LeafIdentity { tenant, user: session.user, device: session.device };
-    let mut vouching = Vouching::default();
-    loop {
-        let (succeed, known) = (Arc::clone(succeed), vouching.clone());
-        let checked = membership::blocking(move || {
-            let vouch = |leaf: &_, key: &_| known.vouch(tenant, leaf, key);
-            let Succeed { group_info, tree, welcome, .. } = &*succeed;
-            let next = old.successor(group_info, tree, welcome.as_deref(), &maker, &vouch);
-            (old, next)
-        });
-        match checked.await? {
-            (same, Err(Refused::NeedsIdentities(users))) => {
-                old = same;
-                vouching.learn(&session.tenant.store, users).await?;
-            }
-            done => return Ok(done),
-        }
-    }
 }
 
 /// One for another epoch may be a repeat of one that was recorded: then the answer is that of the first time.
@@ -90,23 +71,7 @@ async fn repeat(node: &Node, session: &Session, succeed: &Succeed) -> Result<Rec
         welcomed: Vec::new(),
         left_out: Vec::new(),
     };
-    let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| match tx.conversation(conversation)? {
-        // It was not checked, so it must not be recorded.
-        Some(there) if (there.group, there.epoch) != (group, epoch) => {
-            Ok::<_, Failure>(Some(tx.record_succession(&unchecked)?))
-        }
-        _ => Ok(None),
-    });
-    match outcome.await? {
-        Some(CommitOutcome::Repeated(at)) => Ok(at),
-        Some(CommitOutcome::KeyReused) => Err(ErrorCode::KeyReused.into()),
-        Some(_) => Err(ErrorCode::EpochTaken.into()),
-        None => {
-            // The tree in memory was behind; the next try finds a fresh one.
-            node.groups.forget(session.tenant.id, conversation);
-            Err(ErrorCode::EpochTaken.into())
-        }
-    }
+    epoch::repeated(node, session, conversation, (group, epoch), move |tx| tx.record_succession(&unchecked)).await
 }
 
 fn new_succession(
@@ -142,7 +107,7 @@ async fn record(
     next: PublicTree,
     new: NewSuccession,
 ) -> Result<RecordedAt, Failure> {
-    let (tenant, conversation) = (session.tenant.id, new.conversation);
+    let conversation = new.conversation;
     let welcomed = new.welcomed.clone();
     let members: Vec<DeviceId> = welcomed.iter().copied().chain([session.device]).collect();
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| {
@@ -153,39 +118,5 @@ async fn record(
         }
         Ok::<_, Failure>(outcome)
     });
-    match outcome.await? {
-        CommitOutcome::Recorded { entry, generation } => {
-            let after = membership::membership(next.group_id(), generation, (next.epoch(), entry.seq), members);
-            node.groups.keep(tenant, conversation, Arc::new(after));
-            node.groups.put_tree(tenant, conversation, next);
-            Ok(tell(node, session, before, &welcomed, conversation, entry, generation))
-        }
-        CommitOutcome::Repeated(at) => Ok(at),
-        CommitOutcome::EpochTaken { .. } => {
-            node.groups.forget(tenant, conversation);
-            Err(ErrorCode::EpochTaken.into())
-        }
-        CommitOutcome::KeyReused => Err(ErrorCode::KeyReused.into()),
-        CommitOutcome::NoConversation => Err(ErrorCode::Forbidden.into()),
-    }
-}
-
-/// Everybody who was a member gets the entry, also who is left out; a device that has not joined yet gets its Welcome.
-fn tell(
-    node: &Node,
-    session: &Session,
-    before: &Membership,
-    welcomed: &[DeviceId],
-    conversation: ConversationId,
-    entry: Entry,
-    generation: u32,
-) -> RecordedAt {
-    let at = RecordedAt { seq: entry.seq, at: entry.at, generation };
-    let recorded = Bytes::from(frame::event(&Event::Recorded(Recorded { conversation, generation, entry })));
-    let waiting = Bytes::from(frame::event(&Event::WelcomeWaiting(WelcomeWaiting { conversation })));
-    let tenant = session.tenant.id;
-    let told = node.hub.fan_out(tenant, &before.devices, Some(session.device), &recorded)
-        + node.hub.fan_out(tenant, welcomed, None, &waiting);
-    node.metrics.fanned_out(told);
-    at
+    epoch::ended(node, session, conversation, before, Next { tree: next, members, welcomed }, outcome.await?)
 }
