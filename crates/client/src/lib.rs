@@ -55,6 +55,8 @@ mod verify;
 mod welcome;
 
 #[cfg(test)]
+mod erasure;
+#[cfg(test)]
 mod testing;
 
 pub use client::Client;

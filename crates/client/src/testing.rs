@@ -1,5 +1,8 @@
 //! What the tests of this crate share.
 
+pub(crate) mod pages;
+pub(crate) mod scene;
+
 use crate::database::account::{self, Account};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::key_package;

@@ -75,6 +75,10 @@ defences! {
     CopyNoticed = "copy-noticed";
     /// A profile is one process's.
     ProfileLock = "profile-lock";
+    /// What is deleted from a device's database is overwritten.
+    SecureDelete = "secure-delete";
+    /// A device's write-ahead log does not keep what was deleted.
+    OldPages = "old-pages";
     /// A key package is of the tenant's cipher suite.
     SuiteOfTenant = "suite-of-tenant";
     /// A group is followed by one under the same policy, with the same people, of a suite that is not weaker.

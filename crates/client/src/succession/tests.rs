@@ -1,261 +1,16 @@
 use super::*;
 use crate::Event;
-use crate::content::{Content, Plaintext};
-use crate::database::{conversation, key_package};
+use crate::content::Content;
 use crate::session::Phase;
-use crate::testing::{BOB, CONVERSATION, Counter, TENANT, live_in_conversation};
-use e2ee::{Device, Entries, KeyPackageUse, Proposed, StorageFailure, WriteSet};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
-use tempfile::TempDir;
-use trust::{Aad, GroupPolicy, LeafIdentity};
-use vault::{AccountKey, DeviceKey};
-use wire::event::Recorded;
+use crate::testing::scene::{NEXT, Scene, now};
+use crate::testing::{BOB, CONVERSATION, TENANT};
+use e2ee::KeyPackageUse;
+use trust::GroupPolicy;
 use wire::request::{
-    Acknowledge, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, Commit, CurrentGroup, Done, Fetch,
-    FetchGroupInfo, FetchStay, FetchTree, FetchWelcomes, Fetched, Greeting, PendingWelcome, RecordedAt, Send, Stay,
-    Succeed, Tree, Welcomes,
+    ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, Commit, CurrentGroup, Fetch, FetchStay, Fetched, Greeting,
+    RecordedAt, Send, Stay, Succeed, Tree,
 };
-use wire::{DeviceId, Entry, EntryKind, ErrorCode, MessageId, Op, Operation, Refusal, frame};
-use zeroize::Zeroizing;
-
-const NEXT: GroupId = GroupId::from_bytes([0x9a; 16]);
-
-/// OpenMLS compares the lifetimes of key packages with this clock.
-fn now() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
-}
-
-#[derive(Default)]
-struct Disk(RefCell<BTreeMap<Vec<u8>, Vec<u8>>>);
-
-impl Entries for Disk {
-    fn entry(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StorageFailure> {
-        Ok(self.0.borrow().get(key).cloned().map(Zeroizing::new))
-    }
-}
-
-impl Disk {
-    fn apply(&self, writes: &WriteSet) {
-        let mut entries = self.0.borrow_mut();
-        for (key, value) in writes.iter() {
-            match value {
-                Some(value) => drop(entries.insert(key.to_vec(), value.to_vec())),
-                None => drop(entries.remove(key)),
-            }
-        }
-    }
-}
-
-/// Bob's device, which a test plays, and Alice's client, in a direct conversation.
-struct Scene {
-    _folder: TempDir,
-    alice: Client,
-    bob: LeafIdentity,
-    key: DeviceKey,
-    disk: Disk,
-    group: GroupId,
-}
-
-/// What Bob hands to the server.
-struct Made {
-    info: Vec<u8>,
-    tree: Vec<u8>,
-    welcome: Vec<u8>,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let (folder, mut alice) = live_in_conversation();
-        let mut entropy = Counter::at(9_000);
-        let (account, key) = (AccountKey::generate(&mut entropy), DeviceKey::generate(&mut entropy));
-        let bob = LeafIdentity { tenant: TENANT, user: BOB, device: DeviceId::from_bytes([8; 16]) };
-        let disk = Disk::default();
-        let package = Device::new(bob, &key, &disk).key_package(Suite::Classical, KeyPackageUse::Once, now()).unwrap();
-        disk.apply(&package.writes);
-        let chain = vec![account.open_chain(TENANT, BOB, bob.device, &key)];
-        let (group, tree, welcome) = alice
-            .turn(now(), |turn| {
-                turn.pin(BOB, "bob", &chain)?;
-                key_package::insert(turn.db, true, turn.now, b"fresh", b"bytes")?;
-                key_package::set_published(turn.db, i64::MAX)?;
-                let mut row = turn.conversation(CONVERSATION)?;
-                let aad = Turn::aad(&row, MessageId::from_bytes([1; 16]), [0; 32]);
-                let (proposed, at) = (Proposed { add: vec![package.bytes], ..Proposed::default() }, turn.now);
-                let pending = turn.change(&row, |group, device, v| group.commit(device, &proposed, &aad, at, v))??;
-                turn.change(&row, |group, device, _| group.merge_pending(device))??;
-                (row.cursor, row.renew_at) = (1, None);
-                conversation::save(turn.db, &row)?;
-                let tree = turn.peek(&row, Group::tree)?.unwrap();
-                Ok((row.group.unwrap(), tree, pending.welcome.unwrap()))
-            })
-            .unwrap();
-        let scene = Self { _folder: folder, alice, bob, key, disk, group };
-        let invitation =
-            e2ee::Invitation { tenant: TENANT, conversation: CONVERSATION, epoch: 1, message: &welcome, tree: &tree };
-        let joined = scene.device().join(&invitation, &|_, _| e2ee::Vouched::Yes).unwrap();
-        scene.disk.apply(&joined.writes);
-        scene
-    }
-
-    fn device(&self) -> Device<'_> {
-        Device::new(self.bob, &self.key, &self.disk)
-    }
-
-    fn policy(&mut self) -> GroupPolicy {
-        let group = Group::load(&self.device(), self.group).unwrap().unwrap();
-        group.policy().successor(self.group)
-    }
-
-    /// Bob makes a group and asks nobody whether it may take the place of the other.
-    fn make(&mut self, policy: &GroupPolicy) -> Made {
-        let package = self
-            .alice
-            .turn(now(), |turn| {
-                turn.act(|device, _| {
-                    let made = device.key_package(Suite::Classical, KeyPackageUse::Once, now())?;
-                    Ok((made.bytes, made.writes))
-                })
-            })
-            .unwrap()
-            .unwrap();
-        let aad = Aad {
-            version: 1,
-            message_id: MessageId::from_bytes([2; 16]),
-            commitment: [0; 32],
-            seen_seq: 0,
-            seen_hash: [0; 32],
-        };
-        let created = self.device().create(Suite::Classical, NEXT, policy, now()).unwrap();
-        self.disk.apply(&created.writes);
-        let group = Group::load(&self.device(), NEXT).unwrap().unwrap();
-        let proposed = Proposed { add: vec![package], ..Proposed::default() };
-        let first = group.commit(&self.device(), &proposed, &aad, now(), &|_, _| e2ee::Vouched::Yes).unwrap();
-        self.disk.apply(&first.writes);
-        let merged = first.group.unwrap().merge_pending(&self.device()).unwrap();
-        self.disk.apply(&merged.writes);
-        let tree = merged.group.unwrap().tree().unwrap();
-        Made { info: first.output.group_info, tree, welcome: first.output.welcome.unwrap() }
-    }
-
-    /// As it stands in the log.
-    fn entry(&self, made: &Made) -> Entry {
-        Entry {
-            seq: 2,
-            kind: EntryKind::Succession,
-            epoch: 1,
-            sender: self.bob.device,
-            message_id: MessageId::from_bytes([2; 16]),
-            at: now(),
-            payload: made.info.clone(),
-        }
-    }
-
-    /// The server tells of it, and hands out what belongs to it.
-    fn hear(&mut self, made: &Made, welcomed: bool) {
-        let recorded = Recorded { conversation: CONVERSATION, generation: 0, entry: self.entry(made) };
-        self.alice.handle_frame(&frame::event(&wire::Event::Recorded(recorded)), now()).unwrap();
-        self.bring(made, welcomed);
-    }
-
-    /// The server hands out what belongs to it; `welcomed` whether it has a Welcome for Alice.
-    fn bring(&mut self, made: &Made, welcomed: bool) {
-        let (id, _) = self.want::<FetchWelcomes>();
-        let pending = PendingWelcome {
-            conversation: CONVERSATION,
-            sender: self.bob.device,
-            seq: 2,
-            generation: 0,
-            entry_hash: [0; 32],
-            epoch: 1,
-            welcome: made.welcome.clone(),
-            group: NEXT,
-        };
-        let welcomes = Welcomes { welcomes: if welcomed { vec![pending] } else { Vec::new() } };
-        self.answer::<FetchWelcomes>(id, &welcomes);
-        if welcomed {
-            let (id, fetch) = self.want::<FetchTree>();
-            assert_eq!((fetch.epoch, fetch.group), (1, Some(NEXT)));
-            self.answer::<FetchTree>(id, &Tree { tree: made.tree.clone() });
-        }
-        let (id, fetch) = self.want::<Fetch>();
-        assert_eq!(fetch.after, 1);
-        self.answer::<Fetch>(id, &Fetched { entries: vec![self.entry(made)], head: 2, generation: 0 });
-    }
-
-    fn answer<O: Operation>(&mut self, id: u32, answer: &O::Answer) {
-        self.alice.handle_frame(&frame::answer(id, answer), now()).unwrap();
-    }
-
-    /// The server hands out the current group; what the client asks for after that.
-    fn hand_out(&mut self, made: &Made) {
-        let (id, _) = self.want::<FetchGroupInfo>();
-        let current =
-            CurrentGroup { group_info: made.info.clone(), epoch: 1, seq: 2, generation: 0, entry_hash: [2; 32] };
-        self.answer::<FetchGroupInfo>(id, &current);
-        let (id, fetch) = self.want::<FetchTree>();
-        assert_eq!(fetch.group, Some(NEXT));
-        self.answer::<FetchTree>(id, &Tree { tree: made.tree.clone() });
-    }
-
-    /// The next request, when what only moves a cursor is answered.
-    #[track_caller]
-    fn want<O: Operation>(&mut self) -> (u32, O) {
-        loop {
-            let bytes = self.alice.poll_transmit().expect("a request");
-            let frame = frame::read_request(&bytes).unwrap();
-            if frame.known() == Some(O::OP) {
-                return (frame.id, wire::decode(frame.body).unwrap());
-            }
-            assert!(matches!(frame.known(), Some(Op::Acknowledge | Op::AcceptWelcome)), "{:?}", frame.known());
-            self.answer::<Acknowledge>(frame.id, &Done {});
-        }
-    }
-
-    /// What the client asks for by itself now, but for what only moves a cursor.
-    fn wants(&mut self) -> Vec<Op> {
-        let mut wants = Vec::new();
-        while let Some(bytes) = self.alice.poll_transmit() {
-            let frame = frame::read_request(&bytes).unwrap();
-            match frame.known().unwrap() {
-                Op::Acknowledge | Op::AcceptWelcome => self.answer::<Acknowledge>(frame.id, &Done {}),
-                op => wants.push(op),
-            }
-        }
-        wants
-    }
-
-    fn state(&self) -> (ConversationState, Option<GroupId>) {
-        let row = conversation::find(self.alice.reader(), CONVERSATION).unwrap().unwrap();
-        (row.state, row.group)
-    }
-
-    fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.alice.poll_event()).collect()
-    }
-
-    /// How many groups Alice's device has keys of.
-    fn groups(&self) -> usize {
-        let mut statement = self.alice.reader().prepare("SELECT key FROM mls_entry").unwrap();
-        let keys = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
-        keys.filter(|key| key.as_ref().unwrap().starts_with(b"epoch\0")).count()
-    }
-}
-
-/// What Bob seals in the new group as its first message.
-fn said(scene: &Scene, text: &str) -> Entry {
-    let id = MessageId::from_bytes([5; 16]);
-    let plaintext = Plaintext::wrap(&Content::text(text, 1).to_bytes(), &mut Counter::at(77));
-    let commitment = plaintext.commitment();
-    let aad = Aad { version: 1, message_id: id, commitment, seen_seq: 1, seen_hash: [0; 32] };
-    let group = Group::load(&scene.device(), NEXT).unwrap().unwrap();
-    let epoch = group.epoch();
-    let sealed = group.seal(&scene.device(), &aad, &plaintext.to_bytes()).unwrap();
-    scene.disk.apply(&sealed.writes);
-    let (kind, sender) = (EntryKind::Application, scene.bob.device);
-    Entry { seq: 3, kind, epoch, sender, message_id: id, at: now(), payload: sealed.output }
-}
+use wire::{ErrorCode, Op, Refusal, frame};
 
 #[test]
 fn an_honest_successor_is_followed_and_what_waits_is_sealed_anew_under_its_id() {
@@ -311,7 +66,7 @@ fn who_is_not_welcomed_rejoins_from_outside_and_is_shown_what_it_missed() {
     scene.hand_out(&made);
     let (id, commit) = scene.want::<Commit>();
     assert_eq!(commit.conversation, CONVERSATION);
-    assert_eq!(scene.state(), (ConversationState::Joining, Some(NEXT)));
+    assert_eq!(scene.state(), (ConversationState::Joining, Some(scene.group)), "until its commit is in the log");
     scene.answer::<Commit>(id, &RecordedAt { seq: 6, at: now(), generation: 0 });
     let (id, _) = scene.want::<FetchStay>();
     scene.answer::<FetchStay>(id, &Stay { seq: 6, generation: 0, entry_hash: [6; 32] });
@@ -327,9 +82,8 @@ fn what_is_said_in_the_new_group_is_read() {
     let policy = scene.policy();
     let made = scene.make(&policy);
     scene.hear(&made, true);
-    let entry = said(&scene, "here");
-    let recorded = Recorded { conversation: CONVERSATION, generation: 0, entry };
-    scene.alice.handle_frame(&frame::event(&wire::Event::Recorded(recorded)), now()).unwrap();
+    let entry = scene.said(NEXT, 3, "here");
+    scene.tell(CONVERSATION, entry);
     let lines = scene.alice.lines(CONVERSATION, 10).unwrap();
     assert_eq!(lines[0].body.as_ref().and_then(crate::content::Body::words), Some("here"), "{lines:?}");
 }
