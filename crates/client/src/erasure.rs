@@ -2,16 +2,20 @@
 //! Everything that MLS has stored in the course of a story is written down, and looked for in the files after it.
 
 use crate::content::Content;
-use crate::database::conversation;
+use crate::database::conversation::{self, ConversationRow};
+use crate::session::Work;
 use crate::testing::pages::{database_pages, log_pages};
-use crate::testing::scene::{self, NEXT, Scene, now};
-use crate::testing::{BOB, CONVERSATION, TENANT};
-use crate::{Client, ConversationState, Event};
+use crate::testing::scene::{NEXT, Scene, all, now};
+use crate::testing::{BOB, CONVERSATION, Counter, TENANT, alice};
+use crate::turn::Turn;
+use crate::{Client, ConversationState, Database, DatabaseKey, Event};
 use e2ee::{Pending, Proposed, Suite};
 use minicbor::data::Type;
 use minicbor::decode::Decoder;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use tempfile::TempDir;
 use trust::GroupPolicy;
+use vault::DeviceKey;
 use wire::request::{
     Commit, CurrentGroup, FetchGroupInfo, FetchTree, KeyPackagesHeld, PendingWelcome, PublishKeyPackages, RecordedAt,
     Send, Tree,
@@ -20,8 +24,8 @@ use wire::{ConversationId, GroupId};
 
 /// Rows of these hold secrets, beside public keys.
 const SECRET_ROWS: [&str; 6] = ["epoch", "messages", "path keys", "leaf key", "key package", "resumption"];
-/// Shorter ones are nonces and tags of numbers.
-const SECRET_MIN_BYTES: usize = 16;
+/// Shorter ones are nonces; longer ones, as they are encoded, public keys and contexts of groups.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=128;
 /// A key that a page's end cuts in two is found by one of its halves.
 const PIECE: usize = 20;
 
@@ -39,16 +43,12 @@ fn strings(value: &[u8]) -> BTreeSet<Vec<u8>> {
     found
 }
 
-fn walk(
-    value: &[u8],
-    decoder: &mut Decoder<'_>,
-    found: &mut BTreeSet<Vec<u8>>,
-) -> Result<(), minicbor::decode::Error> {
+fn walk(value: &[u8], decoder: &mut Decoder<'_>, found: &mut BTreeSet<Vec<u8>>) -> Result<(), minicbor::decode::Error> {
     match decoder.datatype()? {
         Type::Bytes => drop(found.insert(decoder.bytes()?.to_vec())),
         Type::Array => {
             let items = decoder.array()?.unwrap_or_default();
-            let (begins, mut all_bytes) = (decoder.position(), items as usize >= SECRET_MIN_BYTES);
+            let (begins, mut all_bytes) = (decoder.position(), items as usize >= *SECRET_BYTES.start());
             for _ in 0..items {
                 all_bytes &= decoder.datatype()? == Type::U8;
                 walk(value, decoder, found)?;
@@ -80,7 +80,7 @@ fn secrets(rows: &Rows) -> BTreeSet<Vec<u8>> {
         chosen.flat_map(|(_, value)| strings(value))
     };
     let public: BTreeSet<Vec<u8>> = strings_of(false).collect();
-    strings_of(true).filter(|secret| secret.len() >= SECRET_MIN_BYTES && !public.contains(secret)).collect()
+    strings_of(true).filter(|secret| SECRET_BYTES.contains(&secret.len()) && !public.contains(secret)).collect()
 }
 
 /// The beginning and the end of each secret that stand somewhere in the pages, as how many secrets.
@@ -89,10 +89,12 @@ fn found(pages: &[u8], secrets: &BTreeSet<Vec<u8>>) -> usize {
     for (number, secret) in secrets.iter().enumerate() {
         let length = PIECE.min(secret.len());
         for piece in [&secret[..length], &secret[secret.len() - length..]] {
-            pieces.entry(&piece[..SECRET_MIN_BYTES]).or_default().push(number);
+            pieces.entry(&piece[..*SECRET_BYTES.start()]).or_default().push(number);
         }
     }
-    let hits = pages.windows(SECRET_MIN_BYTES).filter_map(|window| pieces.get(window)).flatten();
+    let begins: HashSet<[u8; 2]> = pieces.keys().map(|piece| [piece[0], piece[1]]).collect();
+    let may_be = |window: &&[u8]| begins.contains(&[window[0], window[1]]);
+    let hits = pages.windows(*SECRET_BYTES.start()).filter(may_be).filter_map(|window| pieces.get(window)).flatten();
     hits.collect::<BTreeSet<_>>().len()
 }
 
@@ -113,7 +115,12 @@ impl Life {
     }
 
     fn note(&mut self) {
-        self.had.extend(secrets(&rows(&self.scene.alice)));
+        self.had.extend(self.group_secrets());
+    }
+
+    fn group_secrets(&self) -> BTreeSet<Vec<u8>> {
+        let rows = rows(&self.scene.alice).into_iter().filter(|(key, _)| label(key) != "key package");
+        secrets(&rows.collect())
     }
 
     fn next(&mut self) -> u64 {
@@ -129,7 +136,7 @@ impl Life {
         self.scene.alice.handle_timeout(now()).unwrap();
         let (id, mut published) = self.scene.want::<PublishKeyPackages>();
         self.scene.answer::<PublishKeyPackages>(id, &KeyPackagesHeld { one_time: 50, last_resort_used: false });
-        self.note();
+        self.had.extend(secrets(&rows(&self.scene.alice)));
         published.one_time.pop().unwrap().to_vec()
     }
 
@@ -147,10 +154,10 @@ impl Life {
     fn renews(&mut self) {
         let seq = self.next();
         let now = now();
-        let due = |turn: &mut crate::turn::Turn<'_>| {
+        let due = |turn: &mut Turn<'_>| {
             let row = turn.conversation(CONVERSATION)?;
-            conversation::save(turn.db, &conversation::ConversationRow { renew_at: Some(now), ..row })?;
-            turn.memory.session.delay(crate::session::Work::Renew(CONVERSATION), now);
+            conversation::save(turn.db, &ConversationRow { renew_at: Some(now), ..row })?;
+            turn.memory.session.delay(Work::Renew(CONVERSATION), now);
             turn.resume();
             Ok(())
         };
@@ -163,7 +170,7 @@ impl Life {
 
     fn bob_follows(&self, commit: &Commit, seq: u64) {
         let entry = self.scene.entry_of_alice(commit, self.scene.bobs(NEXT).epoch(), seq);
-        self.scene.act(NEXT, |group, device| group.open(device, &entry, &scene::all));
+        self.scene.act(NEXT, |group, device| group.open(device, &entry, &all));
     }
 
     fn reads(&mut self, messages: u64) {
@@ -215,7 +222,8 @@ impl Life {
         let policy = GroupPolicy::group(TENANT, OTHER, BOB);
         let created = self.scene.device().create(Suite::Classical, OTHER_GROUP, &policy, now()).unwrap();
         self.scene.disk.apply(&created.writes);
-        let (_, pending) = self.scene.committed(OTHER_GROUP, 1, &Proposed { add: vec![package], ..Proposed::default() });
+        let (_, pending) =
+            self.scene.committed(OTHER_GROUP, 1, &Proposed { add: vec![package], ..Proposed::default() });
         let tree = Tree { tree: self.scene.bobs(OTHER_GROUP).tree().unwrap() };
         let welcome = PendingWelcome {
             conversation: OTHER,
@@ -227,7 +235,7 @@ impl Life {
             welcome: pending.welcome.unwrap(),
             group: OTHER_GROUP,
         };
-        let joins = |turn: &mut crate::turn::Turn<'_>| {
+        let joins = |turn: &mut Turn<'_>| {
             turn.memory.welcomes.push_back(welcome);
             turn.fetched_welcome_tree(&tree)
         };
@@ -260,31 +268,88 @@ impl Life {
 #[test]
 fn a17_no_key_of_before_is_left_in_the_files() {
     let mut life = Life::new();
-    let package = life.publishes();
+    let packages: Vec<Vec<u8>> = (0..3).map(|_| life.publishes()).collect();
     life.moves();
-    let begun = group_secrets(&life);
+    let begun = life.group_secrets();
     life.renews();
-    life.reads(400);
-    life.says(100);
+    life.reads(300);
+    life.says(60);
     let renewed = life.follows();
-    let kept: Vec<_> = begun.intersection(&group_secrets(&life)).cloned().collect();
-    assert_eq!(kept.len(), 0, "after both have renewed their keys, none of before is kept {kept:?}");
+    let kept: BTreeSet<_> = begun.intersection(&life.group_secrets()).cloned().collect();
+    assert_eq!((begun.is_empty(), kept), (false, BTreeSet::new()), "both have renewed their keys");
     life.rejoins(renewed);
-    life.comes_and_goes(package);
+    packages.into_iter().take(1).for_each(|package| life.comes_and_goes(package));
     life.forgets_key_packages();
 
-    let now = rows(&life.scene.alice);
-    let groups: BTreeSet<&str> = now.keys().map(|key| label(key)).collect();
-    println!("{groups:?}");
-    let live = secrets(&now);
-    let old: BTreeSet<Vec<u8>> = life.had.difference(&live).cloned().collect();
-    println!("{} had {} live {} old", life.had.len(), live.len(), old.len());
-    println!("before: {} live {} old in db; {} live {} old in log", found(&database_pages(&life.scene.folder), &live), found(&database_pages(&life.scene.folder), &old), found(&log_pages(&life.scene.folder), &live), found(&log_pages(&life.scene.folder), &old));
+    let (folder, killed) = (&life.scene.folder, tempfile::tempdir().unwrap());
+    let rows = rows(&life.scene.alice);
+    assert_eq!(life.scene.groups(), 1);
+    let packages = rows.keys().filter(|key| label(key) == "key package").count();
+    assert_eq!(packages, 1, "only the last resort that was made then");
+    let live = secrets(&rows);
+    let old: BTreeSet<_> = life.had.difference(&live).cloned().collect();
+    assert!(live.len() >= 10 && old.len() >= 1_000, "{} live, {} old", live.len(), old.len());
+    assert!(found(&log_pages(folder), &old) > 50 && found(&database_pages(folder), &old) > 50, "the control");
+    for file in ["device.db", "device.db-wal"] {
+        std::fs::copy(folder.path().join(file), killed.path().join(file)).unwrap();
+    }
+
     life.rests();
-    println!("before: {} live {} old in db; {} live {} old in log", found(&database_pages(&life.scene.folder), &live), found(&database_pages(&life.scene.folder), &old), found(&log_pages(&life.scene.folder), &live), found(&log_pages(&life.scene.folder), &old));
+    none_is_left(&life.scene.folder, &live, &old);
+    let key = DatabaseKey::generate(&mut Counter::at(7));
+    let opened = Database::open(&killed.path().join("device.db"), &key).unwrap();
+    none_is_left(&killed, &live, &old);
+    drop(opened);
 }
 
-fn group_secrets(life: &Life) -> BTreeSet<Vec<u8>> {
-    let rows = rows(&life.scene.alice).into_iter().filter(|(key, _)| label(key) != "key package");
-    secrets(&rows.collect())
+/// All live secrets are in the database, no old one is anywhere in it, and beside it there is nothing to search.
+#[track_caller]
+fn none_is_left(folder: &TempDir, live: &BTreeSet<Vec<u8>>, old: &BTreeSet<Vec<u8>>) {
+    let pages = database_pages(folder);
+    assert_eq!((found(&pages, live), found(&pages, old)), (live.len(), 0), "of {} and {}", live.len(), old.len());
+    for file in std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+        match file.file_name().to_str().unwrap() {
+            "device.db" => {}
+            "device.db-wal" => assert_eq!(file.metadata().unwrap().len(), 0),
+            // The index of the log: numbers and checksums of pages.
+            "device.db-shm" => assert_eq!(found(&std::fs::read(file.path()).unwrap(), old), 0),
+            other => panic!("{other} is not searched"),
+        }
+    }
+}
+
+/// Rows of every size that come, change and go leave nothing behind, wherever SQLite moves its cells.
+#[test]
+fn a17_what_was_replaced_or_deleted_is_in_no_page() {
+    let (folder, mut client) = alice();
+    let (mut live, mut written) = (HashMap::new(), BTreeSet::new());
+    for round in 0..200 {
+        let changes = |turn: &mut Turn<'_>| {
+            for number in 10 * round..10 * (round + 1) {
+                let secret = chance(2 * number).to_vec();
+                let [key, action, size, ..] = chance(2 * number + 1);
+                let row = format!("a row of which there are many, {key}");
+                if action < 80 {
+                    live.remove(&key);
+                    turn.put(row.as_bytes(), None)?;
+                } else {
+                    let size = [32, 100, 300, 1_000, 2_000, 6_000][usize::from(size) % 6];
+                    let value: Vec<u8> = secret.iter().copied().cycle().take(size).collect();
+                    turn.put(row.as_bytes(), Some(&value))?;
+                    live.insert(key, secret.clone());
+                    written.insert(secret);
+                }
+            }
+            Ok(())
+        };
+        client.turn(round, changes).unwrap();
+    }
+    assert_eq!(log_pages(&folder).len(), 0, "without a connection they are dropped at once");
+    let live: BTreeSet<Vec<u8>> = live.into_values().collect();
+    none_is_left(&folder, &live, &written.difference(&live).cloned().collect());
+}
+
+/// Bytes that look like chance, and are the same each time.
+fn chance(number: u64) -> [u8; 32] {
+    *DeviceKey::generate(&mut Counter::at(number)).public().as_bytes()
 }

@@ -262,7 +262,10 @@ fn what_expired_or_was_deleted_is_nowhere_in_the_file() {
     for secret in secrets {
         assert!(!holds(&after, secret.as_bytes()), "{secret} is still in the file");
         let halves = secret.char_indices().nth(secret.chars().count() / 2).unwrap().0;
-        assert!(secret.len() < 10 || !holds(&after, &secret.as_bytes()[halves..]), "the end of {secret} is still in the file");
+        assert!(
+            secret.len() < 10 || !holds(&after, &secret.as_bytes()[halves..]),
+            "the end of {secret} is still in the file"
+        );
     }
     assert!(holds(&after, b"axolotlstays"), "the control: what stays is found");
     let wal = std::fs::metadata(folder.path().join("device.db-wal")).map_or(0, |file| file.len());

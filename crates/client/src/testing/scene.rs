@@ -5,7 +5,9 @@ use crate::content::{Content, Plaintext};
 use crate::database::{conversation, key_package};
 use crate::turn::{Turn, identity};
 use crate::{Client, ConversationState, Event};
-use e2ee::{Changed, Device, Entries, Group, KeyPackageUse, Pending, Proposed, StorageFailure, Suite, Vouched, WriteSet};
+use e2ee::{
+    Changed, Device, Entries, Group, KeyPackageUse, Pending, Proposed, StorageFailure, Suite, Vouched, WriteSet,
+};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,8 +16,8 @@ use trust::{Aad, GroupPolicy, LeafIdentity};
 use vault::{AccountKey, DeviceKey};
 use wire::event::Recorded;
 use wire::request::{
-    Acknowledge, Commit, CurrentGroup, Done, Fetch, FetchGroupInfo, FetchTree, FetchWelcomes, Fetched, PendingWelcome, Tree,
-    Welcomes,
+    Acknowledge, Commit, CurrentGroup, Done, Fetch, FetchGroupInfo, FetchTree, FetchWelcomes, Fetched, PendingWelcome,
+    Tree, Welcomes,
 };
 use wire::{ConversationId, DeviceId, Entry, EntryKind, GroupId, MessageId, Op, Operation, frame};
 use zeroize::Zeroizing;
