@@ -125,6 +125,18 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A member has made a commit that this device cannot follow, although the server could not see anything wrong with it:
+    /// its signature says that nobody else has. The device repairs itself.
+    CommitPoisoned {
+        /// Where.
+        conversation: ConversationId,
+        /// Its place in the log.
+        seq: u64,
+        /// Who made it.
+        user: UserId,
+        /// With which device.
+        device: DeviceId,
+    },
     /// Starting a conversation waits: the other person has no device that can be added now.
     NoKeyPackage(ConversationId),
     /// The unsent messages of a conversation moved to the one that the other person had started first.

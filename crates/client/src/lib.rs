@@ -57,6 +57,8 @@ mod welcome;
 #[cfg(test)]
 mod erasure;
 #[cfg(test)]
+mod poison;
+#[cfg(test)]
 mod testing;
 
 pub use client::Client;

@@ -67,6 +67,10 @@ defences! {
     WelcomeOfCommit = "welcome-of-commit";
     /// One commit wins an epoch.
     EpochCompareAndSet = "epoch-compare-and-set";
+    /// Who makes a commit that others cannot follow is named.
+    PoisonerNamed = "poisoner-named";
+    /// A device that cannot follow replaces its leaf.
+    Repair = "repair";
     /// Entries are processed in the order of the log.
     LogOrder = "log-order";
     /// What a sender has seen is compared with what was seen here.
