@@ -97,6 +97,13 @@ pub enum Event {
         /// As it was asked for.
         handle: String,
     },
+    /// The server does not say now whether anybody has this handle: too many were asked for, or it cannot.
+    LookupRefused {
+        /// As it was asked for.
+        handle: String,
+        /// Why.
+        refusal: Refusal,
+    },
     /// What the server says about a person contradicts what it said before, or does not verify. The old chain stays in use.
     ContactRefused {
         /// Who.

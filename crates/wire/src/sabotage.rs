@@ -55,6 +55,8 @@ defences! {
     ClaimOnce = "claim-once";
     /// Claims of a pair have a daily quota.
     ClaimQuota = "claim-quota";
+    /// Looking people up has a daily quota.
+    LookupQuota = "lookup-quota";
     /// The lifetime of a key package has a largest width.
     KeyPackageWidth = "key-package-width";
     /// A group that is joined is the one that the invitation names.
