@@ -60,6 +60,8 @@ mod erasure;
 mod poison;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod traces;
 
 pub use client::Client;
 pub use database::{ConversationState, Database, DatabaseError, LinePlace, MessageRow, MessageState};

@@ -34,7 +34,7 @@ impl Scene {
         let (account, key) = (AccountKey::generate(&mut entropy), DeviceKey::generate(&mut entropy));
         let chain = [account.open_chain(TENANT, BOB, MALLORY, &key)];
         let mut mallory = Rogue::new(LeafIdentity { tenant: TENANT, user: BOB, device: MALLORY }, key);
-        let (_, tree, welcome) = bring_in(&mut alice, &chain, mallory.key_package(Suite::Classical, now()));
+        let (_, tree, welcome) = bring_in(&mut alice, &chain, vec![mallory.key_package(Suite::Classical, now())]);
         mallory.join(&welcome, &tree);
         Self { _folder: folder, alice, mallory, seq: 1, at: now() }
     }

@@ -79,7 +79,7 @@ impl Scene {
         let package = Device::new(bob, &key, &disk).key_package(Suite::Classical, KeyPackageUse::Once, now()).unwrap();
         disk.apply(&package.writes);
         let chain = [account.open_chain(TENANT, BOB, bob.device, &key)];
-        let (group, tree, welcome) = bring_in(&mut alice, &chain, package.bytes);
+        let (group, tree, welcome) = bring_in(&mut alice, &chain, vec![package.bytes]);
         let scene = Self { folder, alice, bob, key, disk, group };
         let invitation =
             e2ee::Invitation { tenant: TENANT, conversation: CONVERSATION, epoch: 1, message: &welcome, tree: &tree };
@@ -295,15 +295,19 @@ pub(crate) const fn all(_: &LeafIdentity, _: &trust::DevicePublicKey) -> Vouched
     Vouched::Yes
 }
 
-/// Alice brings Bob's device into the conversation: the group, its tree and the Welcome.
-pub(crate) fn bring_in(alice: &mut Client, chain: &[SignedEntry], package: Vec<u8>) -> (GroupId, Vec<u8>, Vec<u8>) {
+/// Alice brings Bob's devices into the conversation: the group, its tree and the Welcome.
+pub(crate) fn bring_in(
+    alice: &mut Client,
+    chain: &[SignedEntry],
+    packages: Vec<Vec<u8>>,
+) -> (GroupId, Vec<u8>, Vec<u8>) {
     let added = alice.turn(now(), |turn| {
         turn.pin(BOB, "bob", chain)?;
         key_package::insert(turn.db, true, turn.now, b"fresh", b"bytes")?;
         key_package::set_published(turn.db, i64::MAX)?;
         let mut row = turn.conversation(CONVERSATION)?;
         let aad = Turn::aad(&row, MessageId::from_bytes([1; 16]), [0; 32]);
-        let (proposed, at) = (Proposed { add: vec![package], ..Proposed::default() }, turn.now);
+        let (proposed, at) = (Proposed { add: packages, ..Proposed::default() }, turn.now);
         let pending = turn.change(&row, |group, device, v| group.commit(device, &proposed, &aad, at, v))??;
         turn.change(&row, |group, device, _| group.merge_pending(device))??;
         (row.cursor, row.renew_at) = (1, None);
