@@ -113,6 +113,8 @@ defences! {
     Membership = "membership";
     /// A commit is its sender's own.
     CommitOfCaller = "commit-of-caller";
+    /// Markup nests only so deep.
+    MarkupDepth = "markup-depth";
     /// A sealed value opens in its own cell only.
     CellBinding = "cell-binding";
     /// The server's certificate is of the authority that the invite names.
