@@ -1,5 +1,6 @@
 //! What the tests of this crate share.
 
+mod memory;
 pub(crate) mod pages;
 pub(crate) mod scene;
 

@@ -77,8 +77,6 @@ impl<'a> Life<'a> {
     fn new(dice: &'a mut Dice, tally: &'a mut Tally) -> Self {
         tally.lives += 1;
         let (folder, mut alice) = in_conversation_at(Path::new(":memory:"));
-        // There is no secret of anybody's, and locking each allocation in memory would be most of the time.
-        alice.reader().execute_batch("PRAGMA cipher_memory_security = OFF").unwrap();
         let mut entropy = Counter::at(9_000);
         let account = AccountKey::generate(&mut entropy);
         let keys = [DeviceKey::generate(&mut entropy), DeviceKey::generate(&mut entropy)];
