@@ -1,4 +1,5 @@
 //! The project's own chores: `cargo xtask test`, `tidy`, `sabotage`, `demo`, `bench` and `soak`. Needs nothing but Rust; installs the rest itself.
+mod attacks;
 mod bench;
 mod demo;
 mod prepare;
@@ -42,6 +43,8 @@ enum Chore {
 enum Soak {
     /// Explores schedules of the simulation.
     Sim(simulation::Options),
+    /// Plays the attacks whose rows name a number that is too large for every push.
+    Attacks,
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Demo(options) => demo::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Soak(Soak::Sim(options)) => simulation::soak(&options),
+        Chore::Soak(Soak::Attacks) => attacks::soak(),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -106,6 +106,7 @@ pub(crate) async fn person(shell: &mut Shell, context: &Context, handle: &str) -
             Ok(match event {
                 Some(Event::ContactFound { user, .. }) => Next::Done(Ok(user)),
                 Some(Event::ContactUnknown { handle }) => Next::Done(Err(nobody(&handle))),
+                Some(Event::LookupRefused { refusal, .. }) => Next::Done(Err(refusal.into())),
                 Some(Event::ContactRefused { reason, .. }) => {
                     let text = format!("what the server says about {handle} does not verify: {reason}");
                     Next::Done(Err(Failure::new(Kind::Refused, text)))

@@ -12,6 +12,9 @@ use wire::frame::{self, ServerFrame};
 use wire::{Refusal, UnixMillis};
 use zeroize::Zeroizing;
 
+/// Deleted keys stay in the write-ahead log for no longer than this.
+const ERASE_AFTER_MS: u64 = 1_000;
+
 /// One device of one person. The crate's first page has the order of calls.
 pub struct Client {
     database: Database,
@@ -116,6 +119,7 @@ impl Client {
         let retry_at = self.memory.session.end(now, self.entropy.as_mut());
         self.memory.end_connection();
         self.transmit.clear();
+        self.erase(now);
         self.events.push_back(Event::Disconnected { retry_at });
     }
 
@@ -149,6 +153,9 @@ impl Client {
         if self.memory.expires_at.is_some_and(|at| at <= now) {
             self.turn(now, |turn| turn.expire())?;
         }
+        if self.memory.erase_at.is_some_and(|at| at <= now) {
+            self.erase(now);
+        }
         if matches!(self.memory.session.phase, Phase::Offline { .. } | Phase::Closing) {
             return Ok(());
         }
@@ -176,7 +183,8 @@ impl Client {
     pub fn poll_timeout(&self) -> Option<UnixMillis> {
         let acknowledge = (self.memory.session.phase == Phase::Live && !self.memory.unacknowledged.is_empty())
             .then_some(self.memory.acknowledge_at);
-        [self.memory.session.next_timeout(), acknowledge, self.memory.expires_at].into_iter().flatten().min()
+        let own = [self.memory.expires_at, self.memory.erase_at, acknowledge];
+        own.into_iter().chain([self.memory.session.next_timeout()]).flatten().min()
     }
 
     /// How many things wait to reach the server.
@@ -231,6 +239,7 @@ impl Client {
         work: impl FnOnce(&mut Turn<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let transaction = self.database.begin()?;
+        let changes = transaction.total_changes();
         let (mut transmit, mut events) = (Vec::new(), Vec::new());
         let result = {
             let mut turn = Turn {
@@ -245,6 +254,7 @@ impl Client {
             worked.and_then(|value| turn.pump().map(|()| value).map_err(|error| (false, error)))
         };
         let expires_at = expiry::next(&transaction);
+        let has_changed = transaction.total_changes() > changes;
         let result =
             result.and_then(|value| transaction.commit().map(|()| value).map_err(|error| (false, error.into())));
         match result {
@@ -252,8 +262,8 @@ impl Client {
                 self.transmit.extend(transmit);
                 self.events.extend(events);
                 self.memory.expires_at = expires_at?;
-                if self.memory.wiped {
-                    self.memory.wiped = self.database.drop_old_pages().is_err();
+                if has_changed {
+                    self.erase_later(now);
                 }
                 Ok(value)
             }
@@ -262,6 +272,25 @@ impl Client {
                 Err(error)
             }
         }
+    }
+
+    /// What a turn has deleted or replaced, keys above all, still stands in the old pages. While much happens they are
+    /// dropped once in a while; what a person wants to be gone, and what is done without a connection, goes at once.
+    fn erase_later(&mut self, now: UnixMillis) {
+        let is_offline = matches!(self.memory.session.phase, Phase::Offline { .. });
+        self.memory.erase_at.get_or_insert(now.saturating_add(ERASE_AFTER_MS));
+        if self.memory.wiped || is_offline {
+            self.erase(now);
+        }
+    }
+
+    fn erase(&mut self, now: UnixMillis) {
+        if self.memory.erase_at.is_none() {
+            return;
+        }
+        let dropped = self.database.drop_old_pages().unwrap_or(false);
+        self.memory.wiped &= !dropped;
+        self.memory.erase_at = if dropped { None } else { Some(now.saturating_add(ERASE_AFTER_MS)) };
     }
 
     /// The transaction is rolled back: what mirrors the disk is dropped, and unless it was only a person's mistake, what

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use trust::{ChainError, DeviceChain, DevicePublicKey, DeviceState, LeafIdentity};
 use wire::request::{Chain, FetchChain, FindUser, FoundUser, SignedEntry};
 use wire::sabotage::{Defence, stands};
-use wire::{DeviceId, Refusal, UnixMillis, UserId};
+use wire::{DeviceId, Fault, Refusal, UnixMillis, UserId};
 
 pub(crate) type Chains = RefCell<HashMap<UserId, Arc<DeviceChain>>>;
 
@@ -45,9 +45,13 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(crate) fn user_refused(&mut self, handle: String) -> Result<(), Error> {
-        self.tell(Event::ContactUnknown { handle });
-        Ok(())
+    pub(crate) fn user_refused(&mut self, handle: String, refusal: &Refusal) {
+        let event = match refusal.code() {
+            // Not found, or nothing that a person could be called.
+            Some(code) if code.fault() == Fault::Caller => Event::ContactUnknown { handle },
+            _ => Event::LookupRefused { handle, refusal: refusal.clone() },
+        };
+        self.tell(event);
     }
 
     /// Fetches chains that somebody asked for.

@@ -97,6 +97,13 @@ pub enum Event {
         /// As it was asked for.
         handle: String,
     },
+    /// The server does not say now whether anybody has this handle: too many were asked for, or it cannot.
+    LookupRefused {
+        /// As it was asked for.
+        handle: String,
+        /// Why.
+        refusal: Refusal,
+    },
     /// What the server says about a person contradicts what it said before, or does not verify. The old chain stays in use.
     ContactRefused {
         /// Who.
@@ -124,6 +131,18 @@ pub enum Event {
         by: DeviceId,
         /// Why.
         reason: String,
+    },
+    /// A member has made a commit that this device cannot follow, although the server could not see anything wrong with it:
+    /// its signature says that nobody else has. The device repairs itself.
+    CommitPoisoned {
+        /// Where.
+        conversation: ConversationId,
+        /// Its place in the log.
+        seq: u64,
+        /// Who made it.
+        user: UserId,
+        /// With which device.
+        device: DeviceId,
     },
     /// Starting a conversation waits: the other person has no device that can be added now.
     NoKeyPackage(ConversationId),

@@ -55,7 +55,13 @@ mod verify;
 mod welcome;
 
 #[cfg(test)]
+mod erasure;
+#[cfg(test)]
+mod poison;
+#[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod traces;
 
 pub use client::Client;
 pub use database::{ConversationState, Database, DatabaseError, LinePlace, MessageRow, MessageState};

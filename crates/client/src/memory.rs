@@ -82,8 +82,10 @@ pub(crate) struct Memory {
     pub(crate) typing: Typing,
     /// When the next message expires.
     pub(crate) expires_at: Option<UnixMillis>,
-    /// Something was wiped whose old pages are still to be dropped.
+    /// Something was wiped whose old pages are to be dropped at once.
     pub(crate) wiped: bool,
+    /// When old pages are to be dropped.
+    pub(crate) erase_at: Option<UnixMillis>,
 }
 
 impl Memory {
@@ -123,6 +125,7 @@ impl Memory {
             typing: Typing::default(),
             expires_at: None,
             wiped: false,
+            erase_at: None,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::session::Work;
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
 use e2ee::{Committed, Opened};
-use trust::{Aad, EntryHash};
+use trust::{Aad, EntryHash, LeafIdentity};
 use wire::event::Recorded;
 use wire::request::{Cursor, Fetched};
 use wire::sabotage::{Defence, stands};
@@ -223,7 +223,12 @@ impl Turn<'_> {
                 self.wait_for(row.id, users);
                 return Ok(Step::Wait);
             }
-            Err(refused) => self.lost(row, entry, &refused.to_string(), entry.kind == EntryKind::Commit)?,
+            Err(refused) => {
+                if let e2ee::Error::Poisoned(LeafIdentity { user, device, .. }) = refused {
+                    self.tell(Event::CommitPoisoned { conversation: row.id, seq: entry.seq, user, device });
+                }
+                self.lost(row, entry, &refused.to_string(), entry.kind == EntryKind::Commit)?;
+            }
         }
         Ok(Step::Done)
     }
@@ -274,7 +279,7 @@ impl Turn<'_> {
         }
         self.tell(Event::Undecryptable { conversation: row.id, seq: entry.seq, reason: reason.into() });
         let recently = row.repaired_at.is_some_and(|at| self.now < at.saturating_add(REPAIR_EVERY_MS));
-        if hard || !recently { self.repair_if_followed(row) } else { Ok(()) }
+        if (hard || !recently) && stands(Defence::Repair) { self.repair_if_followed(row) } else { Ok(()) }
     }
 }
 

@@ -1,5 +1,9 @@
 //! What the tests of this crate share.
 
+mod memory;
+pub(crate) mod pages;
+pub(crate) mod scene;
+
 use crate::database::account::{self, Account};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::key_package;
@@ -7,6 +11,7 @@ use crate::database::outbox::{self, OutboxKind};
 use crate::session::Phase;
 use crate::turn::Turn;
 use crate::{Client, ConversationState, Database, DatabaseKey};
+use std::path::Path;
 use tempfile::TempDir;
 use trust::{Action, DeviceChain, EntryHash, Kind};
 use vault::{AccountKey, DeviceKey, Entropy};
@@ -40,9 +45,15 @@ pub(crate) const BOB: UserId = UserId::from_bytes([3; 16]);
 
 /// A client that has joined as Alice, and its folder.
 pub(crate) fn alice() -> (TempDir, Client) {
+    alice_at(Path::new("device.db"))
+}
+
+/// The same with another file in that folder, or none: `:memory:`.
+fn alice_at(file: &Path) -> (TempDir, Client) {
     let folder = tempfile::tempdir().unwrap();
     let key = DatabaseKey::generate(&mut Counter(7));
-    let mut database = Database::open(&folder.path().join("device.db"), &key).unwrap();
+    let path = if file == Path::new(":memory:") { file.to_owned() } else { folder.path().join(file) };
+    let mut database = Database::open(&path, &key).unwrap();
     let mut entropy = Counter(100);
     let account = Account {
         tenant: TENANT,
@@ -93,7 +104,12 @@ pub(crate) const CONVERSATION: ConversationId = ConversationId::from_bytes([6; 1
 
 /// A client that is logged in, alone in a group of a conversation whose log is empty so far.
 pub(crate) fn live_in_conversation() -> (TempDir, Client) {
-    let (folder, mut client) = alice();
+    in_conversation_at(Path::new("device.db"))
+}
+
+/// The same with another file, or none: `:memory:`.
+pub(crate) fn in_conversation_at(file: &Path) -> (TempDir, Client) {
+    let (folder, mut client) = alice_at(file);
     client
         .turn(1_000, |turn| {
             let row = ConversationRow {

@@ -122,7 +122,10 @@ impl Turn<'_> {
         match work {
             Work::Hello | Work::Authenticate | Work::Sync => self.login_refused(refusal),
             Work::JoinStart | Work::JoinFinish => self.join_refused(refusal),
-            Work::FindUser(handle) => self.user_refused(handle),
+            Work::FindUser(handle) => {
+                self.user_refused(handle, refusal);
+                Ok(())
+            }
             Work::FetchChain(user) => self.chain_refused(user, refusal),
             Work::Claim(id) => self.claim_refused(id, refusal),
             Work::ClaimFor(id, wish, user) => self.claim_for_refused((id, wish, user), refusal),

@@ -20,6 +20,10 @@ pub enum Error {
     /// The envelope says something else than what it holds: another sender, message id, epoch or kind.
     #[error("the log entry does not say what its payload says")]
     Envelope,
+    /// A commit that its author has signed and that is valid in everything that the server can see, and that this device
+    /// cannot follow all the same: the author has sealed rubbish for it. Join again.
+    #[error("{} has made a commit that this device cannot follow", .0.device)]
+    Poisoned(LeafIdentity),
     /// The entry belongs to an epoch that this device has left behind: it was processed, or is older than the joining.
     #[error("epoch {epoch} is over, the group is in epoch {current}")]
     PastEpoch {

@@ -3,15 +3,16 @@
 use crate::commit::{Committed, committed};
 use crate::device::{Device, Provider, bytes};
 use crate::group::{Changed, Group};
+use crate::storage::Failed;
 use crate::{Error, Refused};
 use openmls::prelude::{
-    ContentType, MlsMessageBodyIn, OpenMlsProvider, ProcessedMessageContent, Proposal, ProtocolMessage, QueuedProposal,
-    Sender, StagedCommit,
+    ContentType, MlsMessageBodyIn, OpenMlsProvider, ProcessMessageError, ProcessedMessageContent, Proposal,
+    ProtocolMessage, QueuedProposal, Sender, StageCommitError, StagedCommit,
 };
 use roster::reading::{self, LeafView, Strictness};
 use roster::{Vouch, payload};
 use std::fmt;
-use trust::{Aad, PolicyViolation};
+use trust::{Aad, LeafIdentity, PolicyViolation};
 use wire::sabotage::{Defence, stands};
 use wire::{DeviceId, Entry, EntryKind};
 use zeroize::Zeroizing;
@@ -61,7 +62,8 @@ impl Group {
     pub fn open(mut self, device: &Device<'_>, entry: &Entry, vouch: Vouch<'_>) -> Result<Changed<Opened>, Error> {
         let message = self.message(entry)?;
         device.change(|provider| {
-            let processed = self.mls.process_message(provider, message).map_err(Error::processing)?;
+            let processed = self.mls.process_message(provider, message);
+            let processed = processed.map_err(|error| self.refusal(provider, entry, error))?;
             let aad = payload::aad(processed.aad())?;
             if aad.message_id != entry.message_id && stands(Defence::EnvelopeId) {
                 return Err(Error::Envelope);
@@ -133,6 +135,38 @@ impl Group {
             std::cmp::Ordering::Less => Err(Error::PastEpoch { epoch, current }),
             std::cmp::Ordering::Greater => Err(Error::FutureEpoch { epoch, current }),
             std::cmp::Ordering::Equal => Ok(message),
+        }
+    }
+
+    /// Why it is not followed. If nobody but a member can see what is wrong with a commit, its author has made it so: what is
+    /// sealed in its path is signed. Its confirmation tag is not, but by the membership tag, which a commit from outside does not
+    /// have: there the server could have changed it.
+    fn refusal(&self, provider: &Provider<'_>, entry: &Entry, error: ProcessMessageError<Failed>) -> Error {
+        use StageCommitError::{ConfirmationTagMismatch, MissingDecryptionKey, UpdatePathError};
+        let author = match &error {
+            ProcessMessageError::InvalidCommit(UpdatePathError(_) | MissingDecryptionKey) => {
+                self.author(provider, entry, true)
+            }
+            ProcessMessageError::InvalidCommit(ConfirmationTagMismatch) => self.author(provider, entry, false),
+            _ => None,
+        };
+        author.filter(|_| stands(Defence::PoisonerNamed)).map_or_else(|| Error::processing(error), Error::Poisoned)
+    }
+
+    /// Whose leaf has signed a commit that was refused only after its signature had been checked.
+    fn author(&self, provider: &Provider<'_>, entry: &Entry, outside_too: bool) -> Option<LeafIdentity> {
+        let MlsMessageBodyIn::PublicMessage(message) = reading::message(&entry.payload).ok()? else { return None };
+        let sender = message.sender().clone();
+        if let Sender::Member(index) = sender {
+            return self.leaf(index).ok().map(|leaf| leaf.identity);
+        }
+        let group = self.mls.public_group();
+        let processed = group.process_message(provider.crypto(), ProtocolMessage::from(message)).ok()?;
+        match processed.into_content() {
+            ProcessedMessageContent::StagedCommitMessage(staged) if outside_too => {
+                reading::read(group, &sender, &staged).ok().map(|reading| reading.committer_leaf.identity)
+            }
+            _ => None,
         }
     }
 

@@ -471,9 +471,20 @@ fn a19_key_packages_of_another_suite_are_refused() {
     drop(bob);
 }
 
-/// A thousand mutations of each kind of commit, per suite: none merges, none panics.
+/// A thousand mutations of each kind of commit: none merges, none panics.
 #[test]
 fn a1_mutated_commits_never_merge() {
+    mutated_commits_never_merge(1_000, 250);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask soak attacks"]
+fn a1_a_hundred_thousand_mutated_commits_never_merge() {
+    mutated_commits_never_merge(20_000, 5_000);
+}
+
+/// So many of each of four kinds, per suite.
+fn mutated_commits_never_merge(classical: u32, post_quantum: u32) {
     on_both(|suite| {
         let world = World::new(suite);
         let [alice, bob, carol] = world.group();
@@ -485,7 +496,7 @@ fn a1_mutated_commits_never_merge() {
             Proposed { remove: vec![carol.identity], ..Proposed::default() },
             Proposed { policy: Some(open_group()), ..Proposed::default() },
         ];
-        let rounds = if suite == Suite::Classical { 1_000 } else { 250 };
+        let rounds = if suite == Suite::Classical { classical } else { post_quantum };
         for proposed in proposals {
             let honest = world.propose(&alice.copy(), &proposed).unwrap().entry;
             assert!(bob.copy().open(&world, &honest).is_ok(), "the control: unchanged, it merges");

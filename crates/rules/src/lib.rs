@@ -10,6 +10,7 @@ pub mod handle;
 pub mod invite;
 pub mod key_package;
 pub mod link;
+pub mod lookup;
 pub mod rate;
 pub mod retention;
 pub mod route;

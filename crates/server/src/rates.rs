@@ -2,6 +2,7 @@
 
 use crate::{config::Limits, listen};
 use rules::{
+    lookup::Quota,
     rate::{Bucket, Empty, Limit},
     route::RateClass,
 };
@@ -22,12 +23,15 @@ pub struct Rates {
     devices: Mutex<HashMap<(TenantId, DeviceId), Arc<DeviceRates>>>,
     tenants: Keyed<TenantId>,
     limits: [Limit; 3],
+    lookups: Quota,
 }
 
 /// The buckets of one device; they outlive its connections, so that connecting again fills nothing.
 pub struct DeviceRates {
     buckets: Mutex<[Bucket; 3]>,
     limits: [Limit; 3],
+    /// People that may be looked up; the store counts.
+    pub lookups: Quota,
 }
 
 struct Keyed<K> {
@@ -43,6 +47,7 @@ impl Rates {
             devices: Mutex::default(),
             tenants: Keyed::new(limits.tenant_rate.into()),
             limits: [limits.control_rate.into(), limits.message_rate.into(), limits.read_rate.into()],
+            lookups: Quota { user: limits.lookups_per_user, tenant: limits.lookups_per_tenant },
         }
     }
 
@@ -63,6 +68,7 @@ impl Rates {
         let fresh = || DeviceRates {
             buckets: Mutex::new(self.limits.map(|limit| Bucket::full(limit, now))),
             limits: self.limits,
+            lookups: self.lookups,
         };
         Arc::clone(devices.entry((tenant, device)).or_insert_with(|| Arc::new(fresh())))
     }

@@ -317,13 +317,40 @@ fn forms(canary: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = canary.iter().map(|byte| format!("{byte:02x}")).collect();
     let decimal = format!("{canary:?}");
     let text = String::from_utf8_lossy(canary).into_owned();
-    vec![
+    // Base64 looks different at each of three places; what it shares with its neighbours is left out.
+    let base64 = (0..3).map(|before| {
+        let encoded = base64(&[vec![0; before], canary.to_vec()].concat());
+        encoded[if before == 0 { 0 } else { 4 }..].to_vec()
+    });
+    let mut forms: Vec<Vec<u8>> = base64.collect();
+    forms.extend([
         canary.to_vec(),
         hex.clone().into(),
         hex.to_uppercase().into(),
         decimal.into(),
         text.escape_debug().to_string().into(),
-    ]
+    ]);
+    forms
+}
+
+/// Whole groups of three bytes; what is left over at the end is left out.
+fn base64(bytes: &[u8]) -> Vec<u8> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letters = bytes.chunks_exact(3).flat_map(|group| {
+        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        [18, 12, 6, 0].map(|shift| LETTERS[(bits >> shift) as usize & 63])
+    });
+    letters.collect()
+}
+
+#[test]
+fn c6_a_canary_is_found_wherever_its_base64_begins() {
+    for before in 0..3 {
+        let log = base64(&[&b"xyz"[..before], b"canary text", b"abc"].concat());
+        let found = forms(b"canary text").iter().any(|form| log.windows(form.len()).any(|window| window == form));
+        assert!(found, "{before}");
+    }
+    assert_eq!(base64(b"Mifeng"), b"TWlmZW5n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

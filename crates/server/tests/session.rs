@@ -228,6 +228,34 @@ async fn a8_the_quota_of_claims_ends_and_no_package_is_handed_out_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn b13_who_looks_everybody_up_is_stopped_whether_they_exist_or_not() {
+    let server = acme(|config| {
+        generous(config);
+        (config.limits.lookups_per_user, config.limits.lookups_per_tenant) = (20, 30);
+    })
+    .await;
+    let (alice, bob) = (Phone::join(&server, "acme", "alice").await, Phone::join(&server, "acme", "bob").await);
+    let mut line = alice.connect(&server).await;
+    let find = |handle: String| FindUser { handle };
+    for number in 0..20 {
+        let found = line.call(&find(if number % 2 == 0 { "bob".into() } else { format!("nobody{number}") })).await;
+        assert_eq!(found.is_ok(), number % 2 == 0, "{number}");
+    }
+    for handle in ["bob", "alice", "nobody", "nobody1"] {
+        assert_eq!(code(line.call(&find(handle.into())).await), ErrorCode::QuotaExceeded, "{handle}");
+    }
+    line.close().await;
+    let mut again = alice.connect(&server).await;
+    assert_eq!(code(again.call(&find("bob".into())).await), ErrorCode::QuotaExceeded, "connecting anew gives nothing");
+    again.call(&Sync {}).await.unwrap();
+    let mut to_bob = bob.connect(&server).await;
+    for number in 0..10 {
+        assert_eq!(code(to_bob.call(&find(format!("nobody{number}"))).await), ErrorCode::NotFound);
+    }
+    assert_eq!(code(to_bob.call(&find("alice".into())).await), ErrorCode::QuotaExceeded, "the tenant's is used up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a4_a_device_publishes_its_own_key_packages_only() {
     let server = acme(generous).await;
     let (alice, bob) = (Phone::join(&server, "acme", "alice").await, Phone::join(&server, "acme", "bob").await);

@@ -222,6 +222,12 @@ columns! {
         window_start Public "which day";
         claims Public "stops who would use up another's packages";
     }
+    lookup_quotas: Days {
+        tenant Public "whose";
+        user_id Public "who looks people up";
+        window_start Public "which day";
+        lookups Public "stops who would list all the people there are";
+    }
     conversations: Conversation {
         tenant Public "whose";
         conversation Public "names it";

@@ -25,6 +25,7 @@ on_both! {
     key_packages_of_revoked_devices_and_old_ones_stay;
     a8_claims_of_a_pair_have_a_quota_for_the_day;
     a8_parallel_claims_never_share_a_package;
+    b13_looking_people_up_has_a_quota_for_the_day;
     a_tenant_reaches_nothing_of_another;
     rotating_a_tenant_key_leaves_everything_readable;
 }
@@ -286,6 +287,38 @@ async fn a8_claims_of_a_pair_have_a_quota_for_the_day(on: On) {
     assert_eq!(bytes(ask(Claim { target: TOM, ..claim(quota) }, NOW).await), [], "another pair has its own");
     assert_eq!(bytes(ask(claim(quota + 1), NOW + DAY_MS).await), [], "so has another day");
 }
+
+async fn b13_looking_people_up_has_a_quota_for_the_day(on: On) {
+    let world = on.world().await;
+    let count = async |store: &store::Store, user, now| {
+        store.write(move |tx| tx.count_lookup(user, LOOKUPS, now)).await.unwrap()
+    };
+    let parallel = in_parallel(32, |_| {
+        let store = world.store.clone();
+        async move { store.write(|tx| tx.count_lookup(MEI, LOOKUPS, NOW)).await.unwrap() }
+    });
+    let within = parallel.await.into_iter().filter(|within| *within).count();
+    assert_eq!(within, LOOKUPS.user as usize, "however many ask at once");
+    assert!(count(&world.store, TOM, NOW).await, "another user has their own");
+    for number in 1..=LOOKUPS.tenant as u8 {
+        let left = u32::from(number) + LOOKUPS.user < LOOKUPS.tenant;
+        assert_eq!(count(&world.store, UserId::from_bytes([100 + number; 16]), NOW).await, left, "{number}");
+    }
+    assert!(count(&world.other, MEI, NOW).await, "another tenant has its own");
+    assert!(count(&world.store, MEI, NOW + DAY_MS).await, "so has another day");
+    let forgotten = async |now| world.store.write(move |tx| tx.expire_lookups(now)).await.unwrap();
+    assert_eq!((forgotten(NOW).await, forgotten(NOW + DAY_MS).await > 0), (0, true));
+    assert!(
+        !world
+            .store
+            .write(|tx| tx.count_lookup(MEI, rules::lookup::Quota { user: 1, ..LOOKUPS }, NOW + DAY_MS))
+            .await
+            .unwrap()
+    );
+}
+
+/// Fewer than anybody would configure.
+const LOOKUPS: rules::lookup::Quota = rules::lookup::Quota { user: 5, tenant: 9 };
 
 async fn a8_parallel_claims_never_share_a_package(on: On) {
     let world = on.world().await;

@@ -55,6 +55,8 @@ defences! {
     ClaimOnce = "claim-once";
     /// Claims of a pair have a daily quota.
     ClaimQuota = "claim-quota";
+    /// Looking people up has a daily quota.
+    LookupQuota = "lookup-quota";
     /// The lifetime of a key package has a largest width.
     KeyPackageWidth = "key-package-width";
     /// A group that is joined is the one that the invitation names.
@@ -67,6 +69,10 @@ defences! {
     WelcomeOfCommit = "welcome-of-commit";
     /// One commit wins an epoch.
     EpochCompareAndSet = "epoch-compare-and-set";
+    /// Who makes a commit that others cannot follow is named.
+    PoisonerNamed = "poisoner-named";
+    /// A device that cannot follow replaces its leaf.
+    Repair = "repair";
     /// Entries are processed in the order of the log.
     LogOrder = "log-order";
     /// What a sender has seen is compared with what was seen here.
@@ -75,6 +81,10 @@ defences! {
     CopyNoticed = "copy-noticed";
     /// A profile is one process's.
     ProfileLock = "profile-lock";
+    /// What is deleted from a device's database is overwritten.
+    SecureDelete = "secure-delete";
+    /// A device's write-ahead log does not keep what was deleted.
+    OldPages = "old-pages";
     /// A key package is of the tenant's cipher suite.
     SuiteOfTenant = "suite-of-tenant";
     /// A group is followed by one under the same policy, with the same people, of a suite that is not weaker.
@@ -103,6 +113,8 @@ defences! {
     Membership = "membership";
     /// A commit is its sender's own.
     CommitOfCaller = "commit-of-caller";
+    /// Markup nests only so deep.
+    MarkupDepth = "markup-depth";
     /// A sealed value opens in its own cell only.
     CellBinding = "cell-binding";
     /// The server's certificate is of the authority that the invite names.

@@ -206,6 +206,7 @@ fn fail_on(event: &Event) -> Result<()> {
         Event::NotAdded { reason, .. } => bail!("somebody could not be added: {reason}"),
         Event::GroupUnchanged { reason, .. } => bail!("a change was refused: {reason}"),
         Event::ContactUnknown { .. } => bail!("somebody was not found"),
+        Event::LookupRefused { refusal, .. } => bail!("somebody was not looked up: {refusal}"),
         _ => Ok(()),
     }
 }

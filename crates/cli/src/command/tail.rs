@@ -88,6 +88,13 @@ impl Args {
                 );
                 Ok(())
             }
+            Some(Event::CommitPoisoned { conversation, user, device, .. }) => {
+                let who = in_one_line(&client.handle_of(user)?);
+                eprintln!(
+                    "⚠ @{who} (device {device}) has made a commit in {conversation} that others cannot follow; repairing"
+                );
+                Ok(())
+            }
             Some(Event::Forked(id)) => {
                 eprintln!("⚠ the server showed members different histories of {id}");
                 Ok(())

@@ -211,6 +211,7 @@ fn failure(event: &Event) -> Option<String> {
         Event::Failed { reason, .. } => Some(format!("a message was refused: {reason}")),
         Event::Undecryptable { reason, .. } => Some(format!("a message could not be opened: {reason}")),
         Event::ContactUnknown { .. } => Some("the other person was not found".into()),
+        Event::LookupRefused { refusal, .. } => Some(format!("the other person was not looked up: {refusal}")),
         Event::ContactRefused { reason, .. } => Some(format!("the other person's devices were refused: {reason}")),
         _ => None,
     }

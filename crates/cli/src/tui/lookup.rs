@@ -49,6 +49,7 @@ impl Lookup {
             Event::ContactUnknown { handle } => {
                 return Err(Failure::usage(format!("nobody here is called {}", in_one_line(handle))));
             }
+            Event::LookupRefused { refusal, .. } => return Err(refusal.clone().into()),
             Event::ContactRefused { reason, .. } => {
                 let text = format!("what the server says about this person does not verify: {reason}");
                 return Err(Failure::new(Kind::Refused, text));

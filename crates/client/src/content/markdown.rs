@@ -9,6 +9,7 @@ use super::Mention;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TextMergeWithOffset};
 use std::ops::Range;
 use wire::UserId;
+use wire::sabotage::{Defence, stands};
 
 /// So much of a text is looked at: all of any message that fits into one.
 const TEXT_MAX_BYTES: usize = wire::limits::PAYLOAD_MAX_BYTES;
@@ -212,7 +213,7 @@ impl<'t> Builder<'t> {
             Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => Node::Link(dest_url.into_string()),
             _ => Node::Paragraph,
         };
-        if self.open.len() > DEPTH_MAX || self.flattened > 0 {
+        if (self.open.len() > DEPTH_MAX || self.flattened > 0) && stands(Defence::MarkupDepth) {
             self.flattened += 1;
             return;
         }

@@ -24,6 +24,7 @@ pub use page::Place as LinePlace;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
 use vault::DatabaseKey;
+use wire::sabotage::{Defence, stands};
 use zeroize::Zeroizing;
 
 /// Why the device's database cannot be used.
@@ -102,13 +103,16 @@ impl Database {
         let connection = Connection::open_with_flags(path, flags)?;
         unlock(&connection, key)?;
         connection.execute_batch(
-            "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000;
-             PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
+            "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000; PRAGMA temp_store = MEMORY;
+             PRAGMA trusted_schema = OFF;",
         )?;
+        connection.pragma_update(None, "secure_delete", stands(Defence::SecureDelete))?;
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         let mut database = Self { connection };
         database.migrate()?;
+        // A process that was killed has left some.
+        database.drop_old_pages()?;
         Ok(database)
     }
 
@@ -137,9 +141,13 @@ impl Database {
         Ok(transaction.commit()?)
     }
 
-    /// Drops the write-ahead log, where the pages of what was wiped may still stand as they were.
-    pub(crate) fn drop_old_pages(&self) -> Result<(), DatabaseError> {
-        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    /// Drops the write-ahead log, where the pages of what was deleted may still stand as they were; `false` when something
+    /// is still reading them.
+    pub(crate) fn drop_old_pages(&self) -> Result<bool, DatabaseError> {
+        if !stands(Defence::OldPages) {
+            return Ok(true);
+        }
+        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))?)
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::content::{Mention, Plaintext, Reaction};
 use crate::database::conversation;
+use crate::testing::pages::{holds, pages};
 use crate::testing::{ALICE, BOB, CONVERSATION, Counter, TENANT, followed, live_in_conversation, request};
 use crate::{MessageState, Settings};
 use e2ee::LeafView;
@@ -253,46 +254,20 @@ fn what_expired_or_was_deleted_is_nowhere_in_the_file() {
     let secrets = ["quokkaexpired", "鼬鼯", "wombatdeleted", "narwhal"];
     client.database_mut().drop_old_pages().unwrap();
     let before = pages(&folder);
-    assert!(secrets.iter().all(|secret| holds(&before, secret)), "the control: they were there");
+    assert!(secrets.iter().all(|secret| holds(&before, secret.as_bytes())), "the control: they were there");
 
     client.handle_timeout(NOW + 60_000).unwrap();
     receive(&mut client, BOB, 4, &Content::new(Body::Delete { target }, NOW), NOW);
     let after = pages(&folder);
     for secret in secrets {
-        assert!(!holds(&after, secret), "{secret} is still in the file");
+        assert!(!holds(&after, secret.as_bytes()), "{secret} is still in the file");
         let halves = secret.char_indices().nth(secret.chars().count() / 2).unwrap().0;
-        assert!(secret.len() < 10 || !holds(&after, &secret[halves..]), "the end of {secret} is still in the file");
+        assert!(
+            secret.len() < 10 || !holds(&after, &secret.as_bytes()[halves..]),
+            "the end of {secret} is still in the file"
+        );
     }
-    assert!(holds(&after, "axolotlstays"), "the control: what stays is found");
+    assert!(holds(&after, b"axolotlstays"), "the control: what stays is found");
     let wal = std::fs::metadata(folder.path().join("device.db-wal")).map_or(0, |file| file.len());
     assert_eq!(wal, 0, "old pages are in no log");
-}
-
-fn holds(pages: &[u8], text: &str) -> bool {
-    pages.windows(text.len()).any(|window| window == text.as_bytes())
-}
-
-/// Every page of the database, decrypted as SQLCipher 4 encrypts: AES-256-CBC under the raw key, the page's initialisation
-/// vector in the 80 bytes at its end, the salt in the first 16 bytes of the file.
-fn pages(folder: &tempfile::TempDir) -> Vec<u8> {
-    use aes::cipher::{BlockDecrypt, KeyInit};
-    const PAGE: usize = 4_096;
-    const RESERVED: usize = 80;
-    let key = crate::DatabaseKey::generate(&mut Counter::at(7));
-    let cipher = aes::Aes256::new(key.expose().into());
-    let file = std::fs::read(folder.path().join("device.db")).unwrap();
-    let mut plain = Vec::new();
-    for (number, page) in file.chunks_exact(PAGE).enumerate() {
-        let start = if number == 0 { 16 } else { 0 };
-        let (body, end) = page.split_at(PAGE - RESERVED);
-        let mut previous: [u8; 16] = end[..16].try_into().unwrap();
-        for chunk in body[start..].chunks_exact(16) {
-            let mut block = aes::Block::clone_from_slice(chunk);
-            cipher.decrypt_block(&mut block);
-            plain.extend(block.iter().zip(previous).map(|(byte, mask)| byte ^ mask));
-            previous = chunk.try_into().unwrap();
-        }
-    }
-    assert!(holds(&plain, "CREATE TABLE message"), "the pages are decrypted");
-    plain
 }

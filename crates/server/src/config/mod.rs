@@ -137,6 +137,10 @@ pub struct Limits {
     pub read_rate: Rate,
     /// All requests of a tenant's devices together.
     pub tenant_rate: Rate,
+    /// People that one user may look up in a day.
+    pub lookups_per_user: u32,
+    /// People that all users of a tenant together may look up in a day.
+    pub lookups_per_tenant: u32,
 }
 
 /// A rate: so many at once, so many per second in the long run.
@@ -208,6 +212,8 @@ impl Config {
             ("limits.slow_reader_timeout_ms", limits.slow_reader_timeout_ms),
             ("limits.queue_frames", limits.queue_frames as u64),
             ("limits.cached_conversations", limits.cached_conversations as u64),
+            ("limits.lookups_per_user", u64::from(limits.lookups_per_user)),
+            ("limits.lookups_per_tenant", u64::from(limits.lookups_per_tenant)),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::Range { key, text: "must not be 0" });
@@ -281,6 +287,8 @@ impl Default for Limits {
             message_rate: Rate { burst: 2_000, per_second: 200 },
             read_rate: Rate { burst: 2_000, per_second: 200 },
             tenant_rate: Rate { burst: 100_000, per_second: 50_000 },
+            lookups_per_user: 2_000,
+            lookups_per_tenant: 100_000,
         }
     }
 }

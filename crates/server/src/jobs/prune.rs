@@ -48,6 +48,7 @@ async fn one(node: &Node, tenant: TenantId, now: UnixMillis) -> Result<(), Failu
 fn expire(tx: &mut Tx<'_>, now: UnixMillis) -> Result<(), Failure> {
     tx.expire_key_packages(now)?;
     tx.expire_guesses(now)?;
+    tx.expire_lookups(now)?;
     tx.expire_links(now)?;
     for invite in tx.invites()? {
         if !rules::invite::redeemable(invite.terms, now) {

@@ -13,6 +13,7 @@ mod fetch;
 mod invite;
 mod key_package;
 mod link;
+mod lookup;
 mod member;
 mod recent_sends;
 mod rotation;

@@ -1,6 +1,7 @@
 //! A signature made for one purpose serves no other.
 
 use crate::Seeded;
+use ed25519_dalek::{Signer, SigningKey};
 use mifeng_vault::{DeviceKey, NotMls};
 use trust::{AccountPublicKey, AuthorityPublicKey, DevicePublicKey, Label, signature_input};
 use wire::{DeviceId, TenantId};
@@ -27,6 +28,26 @@ fn a6_no_signature_verifies_for_another_purpose() {
             }
         }
     }
+}
+
+/// A signature for every purpose that there is, and for MLS, offered for every purpose that there is.
+#[test]
+fn a6_every_purpose_is_verified_for_itself_only() {
+    let key = SigningKey::from_bytes(&[6; 32]);
+    let public = DevicePublicKey::from_bytes(key.verifying_key().to_bytes());
+    let content = b"the same content each time";
+    let purposes = Label::ALL.iter().map(|label| (Some(label), signature_input(*label, content)));
+    let mls = (None, mls_sign_content(b"LeafNodeTBS", content));
+    let mut accepted = 0;
+    for (intended, input) in purposes.chain([mls]) {
+        let signature = key.sign(&input).to_bytes();
+        for label in Label::ALL {
+            let verified = public.verify(*label, content, &signature).is_ok();
+            assert_eq!(verified, Some(label) == intended, "{intended:?} as {label:?}");
+            accepted += usize::from(verified);
+        }
+    }
+    assert_eq!(accepted, Label::ALL.len(), "each for itself");
 }
 
 #[test]

@@ -83,6 +83,9 @@ fn c4_depth_nodes_and_size_are_bounded() {
     let bombs = [
         ">".repeat(60_000),
         "- ".repeat(30_000),
+        format!("{}deep", "> ".repeat(2_000)),
+        format!("{}deep", "1. ".repeat(2_000)),
+        format!("{}deep{}", "*_".repeat(500), "_*".repeat(500)),
         "*a ".repeat(20_000),
         "**".repeat(30_000),
         "[".repeat(60_000),
