@@ -89,7 +89,8 @@ impl Args {
                 Ok(())
             }
             Some(Event::CommitPoisoned { conversation, user, device, .. }) => {
-                let who = in_one_line(&client.handle_of(user)?);
+                let handle = client.handle_of(user).unwrap_or_else(|_| user.to_string());
+                let who = in_one_line(&handle);
                 eprintln!(
                     "⚠ @{who} (device {device}) has made a commit in {conversation} that others cannot follow; repairing"
                 );
