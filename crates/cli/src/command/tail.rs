@@ -89,12 +89,12 @@ impl Args {
                 Ok(())
             }
             Some(Event::CommitPoisoned { conversation, user, device, .. }) => {
-                let who = client.handle_of(user).map(|handle| in_one_line(&handle)).map_err(Failure::from);
-                who.map(|who| {
-                    eprintln!(
-                        "⚠ @{who} (device {device}) has made a commit in {conversation} that others cannot follow; repairing"
-                    );
-                })
+                let handle = client.handle_of(user).unwrap_or_else(|_| user.to_string());
+                let who = in_one_line(&handle);
+                eprintln!(
+                    "⚠ @{who} (device {device}) has made a commit in {conversation} that others cannot follow; repairing"
+                );
+                Ok(())
             }
             Some(Event::Forked(id)) => {
                 eprintln!("⚠ the server showed members different histories of {id}");
