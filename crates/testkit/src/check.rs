@@ -2,7 +2,8 @@
 //! and by no other; nothing is unreadable; nobody is stuck; all agree.
 
 use crate::facts::{ConversationFacts, DeviceFacts, Facts, Line};
-use crate::oracle::{Accepted, Log, Oracle, set};
+use crate::log::{Accepted, Log};
+use crate::oracle::{Oracle, set};
 use client::{ConversationState, MessageState};
 use std::collections::BTreeSet;
 use trust::Kind;
@@ -34,7 +35,7 @@ pub fn check(oracle: &Oracle, facts: &Facts) -> Checked {
         }
     }
     for (id, log) in &oracle.logs {
-        checked.agreement(facts, *id, log);
+        checked.agreement(oracle, facts, *id, log);
     }
     checked
 }
@@ -42,12 +43,8 @@ pub fn check(oracle: &Oracle, facts: &Facts) -> Checked {
 impl Checked {
     fn device(&mut self, oracle: &Oracle, device: &DeviceFacts, id: ConversationId, log: &Log) {
         // Who leaves a group in which nobody else is forgets it, and tells nobody.
-        let is_member = log
-            .epochs
-            .values()
-            .next_back()
-            .is_some_and(|now| now.members.contains(&device.device) && now.members.len() > 1);
-        let alone = log.epochs.values().next_back().is_some_and(|now| now.members == [device.device]);
+        let is_member = log.now().is_some_and(|now| now.members.contains(&device.device) && now.members.len() > 1);
+        let alone = log.now().is_some_and(|now| now.members == [device.device]);
         let Some(facts) = device.conversations.get(&id) else {
             if is_member {
                 self.violations.push(format!("{} is a member of {id} and does not know it", device.device));
@@ -120,7 +117,7 @@ impl Checked {
     ) {
         for (seq, entry) in log.entries.iter().filter(|(_, entry)| entry.kind == EntryKind::Application) {
             let held = facts.held.get(&entry.message_id);
-            if !should_read(log, entry, device) {
+            if !log.is_reader(device.device, *seq) {
                 if held.is_some() {
                     self.violations.push(format!("{} reads {seq} of {id}, which is not for it", device.device));
                 }
@@ -191,16 +188,20 @@ impl Checked {
     }
 
     /// Whoever is a member at the end stands at the same place, with the same members and the same admins.
-    fn agreement(&mut self, facts: &Facts, id: ConversationId, log: &Log) {
-        let Some(now) = log.epochs.values().next_back() else { return };
+    fn agreement(&mut self, oracle: &Oracle, facts: &Facts, id: ConversationId, log: &Log) {
+        let Some(now) = log.now() else { return };
         let head = log.entries.keys().next_back().copied().unwrap_or_default();
         let inside = facts.devices.iter().filter(|device| now.members.contains(&device.device));
         let standing: Vec<_> = inside.filter_map(|device| device.conversations.get(&id).map(|c| (device, c))).collect();
         for (device, here) in standing.iter().filter(|(_, here)| here.state != ConversationState::Left) {
-            let place = (here.position.cursor, here.position.epoch);
-            if place != (head, Some(now.epoch)) && !(self.lied && place.1 == Some(now.epoch)) {
-                let want = (head, now.epoch);
+            let position = &here.position;
+            let (place, group) = ((position.cursor, position.epoch), position.group);
+            let (want, is_there) = ((head, now.epoch), group == Some(now.group) && place.1 == Some(now.epoch));
+            if !is_there || (place.0 != head && !self.lied) {
                 self.violations.push(format!("{} stands at {place:?} of {id}, not at {want:?}", device.device));
+            }
+            if oracle.is_weak(id) || here.suite != Some(now.suite) {
+                self.violations.push(format!("{} is in {id} of suite {:?}", device.device, here.suite));
             }
             if set(&here.members) != set(&now.members) {
                 self.violations.push(format!("{} has other members of {id} than the server", device.device));
@@ -218,11 +219,6 @@ impl Checked {
             self.violations.push(format!("the members of {id} have different admins"));
         }
     }
-}
-
-/// The readers of a message are exactly the members of its epoch.
-fn should_read(log: &Log, entry: &Accepted, device: &DeviceFacts) -> bool {
-    log.epochs.get(&entry.epoch).is_some_and(|epoch| epoch.members.contains(&device.device))
 }
 
 /// The only loss by design: a device that was put back to an old copy cannot read what it had itself sent since, and from

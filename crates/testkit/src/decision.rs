@@ -25,6 +25,8 @@ pub enum Decision {
     PutAside(usize),
     /// Something goes wrong.
     Fault(Fault),
+    /// The operator gives the tenant the strongest cipher suite.
+    Strengthen,
 }
 
 /// What a person does.

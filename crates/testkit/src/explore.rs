@@ -62,6 +62,11 @@ pub const fn is_hostile(seed: u64) -> bool {
     seed % 10 == 3
 }
 
+/// In some of the worlds that begin with the classical suite, the tenant is given the post-quantum one.
+pub const fn strengthens(seed: u64) -> bool {
+    !shape(seed).post_quantum && seed % 8 == 5
+}
+
 /// Runs the schedule of a seed.
 ///
 /// # Errors
@@ -73,7 +78,7 @@ pub fn explore(templates: &Templates, seed: u64) -> Result<Outcome> {
         if is_hostile(seed) {
             world.beset(Some(Box::new(Random::new(seed, 6))));
         }
-        let mut generator = Generator::new(seed, world.devices.len());
+        let mut generator = Generator::new(seed, world.devices.len(), strengthens(seed));
         while let Some(decision) = generator.next(world) {
             trace.decisions.push(decision);
             if world.apply(decision) {

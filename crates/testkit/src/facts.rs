@@ -33,6 +33,8 @@ pub struct ConversationFacts {
     pub state: ConversationState,
     /// Where in log and group.
     pub position: Position,
+    /// The cipher suite of the group.
+    pub suite: Option<u16>,
     /// Devices in the group, as MLS has it here.
     pub members: Vec<DeviceId>,
     /// Admins, as the group says here.
@@ -75,6 +77,7 @@ impl Facts {
             for view in client.conversations()? {
                 let Some(position) = client.position(view.id, now)? else { continue };
                 let members = client.members(view.id, now)?;
+                let suite = client.suite(view.id, now)?.map(e2ee::Suite::code);
                 let lines = client.lines(view.id, u32::MAX)?.into_iter().map(|line| Line {
                     id: line.id,
                     seq: line.seq,
@@ -94,6 +97,7 @@ impl Facts {
                 let facts = ConversationFacts {
                     state: view.state,
                     position,
+                    suite,
                     admins: members.iter().filter(|member| member.admin).map(|member| member.user).collect(),
                     members: members.into_iter().flat_map(|member| member.devices).collect(),
                     forked: view.forked,

@@ -8,6 +8,7 @@ use crate::tally::Tally;
 use client::{ConversationState, Error, Event};
 use mifeng_server::gateway::embedded::Line;
 use std::collections::{BTreeSet, VecDeque};
+use trust::registry;
 use wire::frame::{self, ServerFrame};
 use wire::{ConversationId, EntryKind, TenantId, UnixMillis};
 
@@ -76,6 +77,7 @@ impl World {
             Decision::Act(device, verb, first, second) => self.act(device, verb, first, second),
             Decision::Start(device) => self.start(device),
             Decision::PutAside(device) => self.put_aside(device),
+            Decision::Strengthen => self.strengthen(),
             Decision::Fault(fault) => {
                 let fired = self.fault(fault);
                 if fired {
@@ -167,7 +169,8 @@ impl World {
                 }
                 match accepted.kind {
                     EntryKind::Commit | EntryKind::Succession => {
-                        self.tally.commits += 1;
+                        self.tally.commits += u64::from(accepted.kind == EntryKind::Commit);
+                        self.tally.successions += u64::from(accepted.kind == EntryKind::Succession);
                         if let Some(after) = snapshot(*conversation) {
                             self.oracle.committed(*conversation, at.seq, after);
                         }
@@ -266,6 +269,18 @@ impl World {
         true
     }
 
+    /// Every connection of the tenant ends; who comes again is greeted with the new suite.
+    fn strengthen(&mut self) -> bool {
+        let Some(server) = &self.server else { return false };
+        let changed = server.strengthen().expect("the store writes");
+        if changed {
+            self.oracle.suite = Some(registry::SUITE_XWING);
+            self.tally.strengthened = 1;
+            self.deliver(usize::MAX, None);
+        }
+        changed
+    }
+
     fn put_aside(&mut self, number: usize) -> bool {
         let now = self.now;
         let Some(device) = self.devices.get_mut(number).filter(|device| device.client.is_some()) else { return false };
@@ -351,6 +366,9 @@ impl World {
                 if !matches!(view.state, ConversationState::Active | ConversationState::Left) {
                     restless.insert(format!("device {number} is {:?} in {}", view.state, view.id));
                 }
+                if view.state == ConversationState::Active && self.oracle.is_weak(view.id) {
+                    restless.insert(format!("{} has not moved to the tenant's suite", view.id));
+                }
             }
         }
         restless.into_iter().collect::<Vec<_>>().join("; ")
@@ -381,8 +399,11 @@ impl World {
             lines.push(format!("{id}"));
             for (seq, entry) in &log.entries {
                 lines.push(format!(
-                    "  {seq} {:?} epoch {} by {} ({})",
-                    entry.kind, entry.epoch, entry.sender, entry.order
+                    "  {seq} {:?} epoch {:?} by {} ({})",
+                    entry.kind,
+                    log.era_of(*seq).map(|era| era.epoch),
+                    entry.sender,
+                    entry.order
                 ));
             }
         }
@@ -430,7 +451,9 @@ impl World {
 fn tells_of_logs(frame: &[u8]) -> bool {
     match frame::read_server(frame) {
         Ok(ServerFrame::Event { kind, body }) => match wire::Event::decode(kind, body) {
-            Ok(Some(wire::Event::Recorded(recorded))) => recorded.entry.kind == EntryKind::Commit,
+            Ok(Some(wire::Event::Recorded(recorded))) => {
+                matches!(recorded.entry.kind, EntryKind::Commit | EntryKind::Succession)
+            }
             _ => false,
         },
         Ok(ServerFrame::Answer { body, .. }) => body.len() > 8,

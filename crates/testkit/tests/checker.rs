@@ -9,7 +9,8 @@ use mifeng_testkit::check::check;
 use mifeng_testkit::decision::{Decision, Verb};
 use mifeng_testkit::explore::{ROUNDS, finish};
 use mifeng_testkit::facts::{ConversationFacts, Facts, Line};
-use mifeng_testkit::oracle::{Accepted, Oracle};
+use mifeng_testkit::log::Accepted;
+use mifeng_testkit::oracle::Oracle;
 use mifeng_testkit::template::{Shape, Template, scratch};
 use mifeng_testkit::world::World;
 use tempfile::TempDir;
@@ -32,7 +33,7 @@ fn world() -> (TempDir, World) {
 }
 
 fn group<'f>(facts: &'f mut Facts, oracle: &Oracle, device: usize) -> &'f mut ConversationFacts {
-    let everybody = |id: &&ConversationId| oracle.logs[*id].epochs.values().next_back().unwrap().members.len() == 3;
+    let everybody = |id: &&ConversationId| oracle.logs[*id].now().unwrap().members.len() == 3;
     let id = *oracle.logs.keys().find(everybody).unwrap();
     facts.devices[device].conversations.get_mut(&id).unwrap()
 }
@@ -103,7 +104,7 @@ fn a_false_fact_is_found() {
 fn who_reads_what_is_not_for_them_is_found() {
     let (_folder, mut world) = world();
     let mut facts = Facts::of(&mut world).unwrap();
-    let two = |id: &&ConversationId| world.oracle.logs[*id].epochs.values().next_back().unwrap().members.len() == 2;
+    let two = |id: &&ConversationId| world.oracle.logs[*id].now().unwrap().members.len() == 2;
     let direct = *world.oracle.logs.keys().find(two).unwrap();
     let inside = facts.devices.iter().find(|device| device.conversations.contains_key(&direct)).unwrap();
     let read = inside.conversations[&direct].clone();
@@ -131,11 +132,10 @@ fn a_server_that_contradicts_itself_is_found() {
 #[test]
 fn a_commit_that_the_policy_does_not_allow_is_found() {
     let (_folder, mut world) = world();
-    let everybody =
-        |id: &&ConversationId| world.oracle.logs[*id].epochs.values().next_back().unwrap().members.len() == 3;
+    let everybody = |id: &&ConversationId| world.oracle.logs[*id].now().unwrap().members.len() == 3;
     let id = *world.oracle.logs.keys().find(everybody).unwrap();
     let log = &world.oracle.logs[&id];
-    let (seq, before) = (log.entries.keys().next_back().unwrap() + 1, log.epochs.values().next_back().unwrap().clone());
+    let (seq, before) = (log.entries.keys().next_back().unwrap() + 1, log.now().unwrap().clone());
     let (plain, admin) = (world.devices[1].id, world.devices[0].id);
     let mut after = before.clone();
     after.epoch += 1;
@@ -145,7 +145,7 @@ fn a_commit_that_the_policy_does_not_allow_is_found() {
         kind: EntryKind::Commit,
         message_id: MessageId::from_bytes([7; 16]),
         sender: plain,
-        epoch: before.epoch,
+        epoch: None,
     };
     world.oracle.accepted(id, &RecordedAt { seq, at: 1, generation: 0 }, commit);
     world.oracle.committed(id, seq, after);
