@@ -215,6 +215,7 @@ impl Turn<'_> {
                 Some(other) if other != id => self.supersede(row),
                 _ => self.reclaim(row),
             },
+            OutboxKind::Create if code == Some(ErrorCode::UnsupportedSuite) => self.create_anew(row),
             OutboxKind::Add if is_about_packages(&row, refusal) => {
                 self.change(&row, |group, device, _| group.discard_pending(device))??;
                 self.claim_again(row)
@@ -456,5 +457,6 @@ mod tests {
         client.handle_disconnected(due);
         let retry_at = client.poll_timeout().unwrap();
         assert!(!client.wants_connection(retry_at - 1) && client.wants_connection(retry_at));
+        assert!(client.wants_connection(retry_at - 3_600_000), "a clock that was set back delays it only so far");
     }
 }

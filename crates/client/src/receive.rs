@@ -10,7 +10,7 @@ use crate::session::Work;
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
 use e2ee::{Committed, Opened};
-use trust::{Aad, EntryHash};
+use trust::{Aad, EntryHash, Kind};
 use wire::event::Recorded;
 use wire::request::{Cursor, Fetched};
 use wire::sabotage::{Defence, stands};
@@ -128,7 +128,9 @@ impl Turn<'_> {
                     Some(unsent) => self.own_group_recorded(row, unsent, entry)?,
                     None => false,
                 };
-                if is_own {
+                if is_own && row.state == ConversationState::Creating && row.kind == Kind::Direct {
+                    self.go_on_claiming(row)?;
+                } else if is_own {
                     self.becomes_active(row);
                 } else {
                     self.lost(row, entry, "this device has not sent it: its state was copied or restored", true)?;

@@ -49,6 +49,11 @@ impl Log {
         self.eras.values().find(|era| (era.group, era.epoch) == (group, epoch))
     }
 
+    /// The entry since which a group has served the conversation.
+    pub(crate) fn beginning_of(&self, group: GroupId) -> u64 {
+        self.eras.iter().find(|(_, era)| era.group == group).map_or(0, |(since, _)| *since)
+    }
+
     /// Whether a device was a member when an entry was accepted: those, and no others, may read it.
     pub fn is_reader(&self, device: DeviceId, seq: u64) -> bool {
         self.era_of(seq).is_some_and(|era| era.members.contains(&device))

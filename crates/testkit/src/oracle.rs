@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use trust::{Kind, registry};
 use wire::frame::{self, ServerFrame};
 use wire::request::{Commit, CreateConversation, Propose, RecordedAt, Send, Succeed};
-use wire::{ConversationId, DeviceId, EntryKind, Event, MessageId, Op, UserId};
+use wire::{ConversationId, DeviceId, EntryKind, Event, GroupId, MessageId, Op, UserId};
 
 /// What a person said, as they said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub struct Oracle {
     order: u64,
     serial: u64,
     cursors: HashMap<(DeviceId, ConversationId), (u32, u64)>,
-    stood: HashMap<(DeviceId, ConversationId), BTreeSet<u64>>,
+    stood: HashMap<(DeviceId, ConversationId), BTreeSet<(u64, Option<GroupId>)>>,
     users: HashMap<DeviceId, UserId>,
 }
 
@@ -245,7 +245,7 @@ impl Oracle {
         if place < last {
             self.violations.push(format!("the cursor of {device} in {id} went from {last:?} back to {place:?}"));
         }
-        self.stood.entry((device, id)).or_default().insert(position.cursor);
+        self.stood.entry((device, id)).or_default().insert((position.cursor, position.group));
         let Some(log) = self.logs.get_mut(&id) else { return };
         if *log.hashes.entry(place).or_insert(position.hash) != position.hash && self.lied_until.is_none() {
             self.violations.push(format!("{device} has another log of {id} up to {place:?}"));
@@ -260,13 +260,14 @@ impl Oracle {
         }
     }
 
-    /// Whether the device was removed again before it had taken up the Welcome to the stay in which this entry was made: the
-    /// server then withdraws the Welcome, and nobody can read for that device.
+    /// Whether the device was removed again before it had taken up the Welcome into the group, or the place in it, in which
+    /// this entry was made: the server then withdraws the Welcome, and nobody can read for that device.
     pub fn never_joined(&self, device: DeviceId, id: ConversationId, seq: u64) -> bool {
-        let Some(log) = self.logs.get(&id) else { return false };
-        let (joined, removed) = log.stay(device, seq);
-        let stood = self.stood.get(&(device, id));
-        removed.is_some_and(|removed| stood.is_none_or(|stood| stood.range(joined + 1..removed).next().is_none()))
+        let Some((log, era)) = self.logs.get(&id).and_then(|log| Some((log, log.era_of(seq)?))) else { return false };
+        let (outside, Some(removed)) = log.stay(device, seq) else { return false };
+        let joined = log.beginning_of(era.group).max(outside + 1);
+        let stood = self.stood.get(&(device, id)).into_iter().flatten();
+        !stood.into_iter().any(|(cursor, group)| (joined..removed).contains(cursor) && *group == Some(era.group))
     }
 
     /// Whether a conversation's group is of a weaker suite than the tenant was given.

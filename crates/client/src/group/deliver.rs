@@ -106,6 +106,20 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// What was claimed for wishes was for a group that serves the conversation no more, perhaps of another suite.
+    pub(crate) fn claim_wishes_anew(&mut self, id: ConversationId) -> Result<(), Error> {
+        for kind in [OutboxKind::Wish, OutboxKind::Upkeep] {
+            for unsent in outbox::all_of_kind(self.db, id, kind)? {
+                let mut wish = stored(&unsent)?;
+                wish.claims_mut().iter_mut().for_each(|claim| {
+                    (claim.key, claim.packages) = (self.entropy.array(), None);
+                });
+                outbox::set_input(self.db, unsent.id, &wire::encode(&wish))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The commit of a wish is in the log and merged.
     pub(crate) fn wish_recorded(
         &mut self,
