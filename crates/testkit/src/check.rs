@@ -27,7 +27,7 @@ pub fn check(oracle: &Oracle, facts: &Facts) -> Checked {
     let lied = oracle.lied_until.is_some();
     let mut checked = Checked { violations: oracle.violations.clone(), lied, ..Checked::default() };
     for device in &facts.devices {
-        if device.unsent > 0 {
+        if device.unsent > 0 && !oracle.is_revoked(device.device) {
             checked.violations.push(format!("{} has {} things unsent", device.device, device.unsent));
         }
         for (id, log) in &oracle.logs {
@@ -43,15 +43,16 @@ pub fn check(oracle: &Oracle, facts: &Facts) -> Checked {
 impl Checked {
     fn device(&mut self, oracle: &Oracle, device: &DeviceFacts, id: ConversationId, log: &Log) {
         // Who leaves a group in which nobody else is forgets it, and tells nobody.
-        let is_member = log.now().is_some_and(|now| now.members.contains(&device.device) && now.members.len() > 1);
-        let alone = log.now().is_some_and(|now| now.members == [device.device]);
+        let is_in = log.now().is_some_and(|now| now.members.contains(&device.device));
+        let alone = is_in && log.now().is_some_and(|now| oracle.people(&now.members).len() == 1);
+        let is_member = is_in && !alone;
         let Some(facts) = device.conversations.get(&id) else {
             if is_member {
                 self.violations.push(format!("{} is a member of {id} and does not know it", device.device));
             }
             return;
         };
-        if !alone {
+        if !alone && !oracle.is_revoked(device.device) {
             self.state(device, id, facts, is_member);
         }
         self.order(device, id, facts);
@@ -117,7 +118,13 @@ impl Checked {
     ) {
         for (seq, entry) in log.entries.iter().filter(|(_, entry)| entry.kind == EntryKind::Application) {
             let held = facts.held.get(&entry.message_id);
-            if !log.is_reader(device.device, *seq) {
+            let revoked = oracle.revoked.get(&device.device);
+            if held.is_some() && revoked.is_some_and(|until| entry.order > *until) {
+                self.violations.push(format!("{} reads {seq} of {id}, and was revoked before", device.device));
+            } else if held.is_none() && revoked.is_some() && *seq > facts.position.cursor {
+                // The server gives it nothing any more.
+                self.excused += 1;
+            } else if !log.is_reader(device.device, *seq) {
                 if held.is_some() {
                     self.violations.push(format!("{} reads {seq} of {id}, which is not for it", device.device));
                 }
@@ -213,6 +220,9 @@ impl Checked {
             if now.policy.kind == Kind::Group && !seen.is_subset(&expected) {
                 self.violations.push(format!("{} has other admins of {id} than the server", device.device));
             }
+        }
+        if standing.iter().any(|(_, here)| here.state == ConversationState::Active) {
+            self.violations.extend(oracle.out_of_place(id));
         }
         if !self.lied && standing.windows(2).any(|pair| pair[0].1.position.hash != pair[1].1.position.hash) {
             self.violations.push(format!("the members of {id} have different logs"));

@@ -23,6 +23,8 @@ pub enum Decision {
     Start(usize),
     /// A copy of the device's database is put aside.
     PutAside(usize),
+    /// A person carries the code that their new device shows to this one.
+    Carry(usize),
     /// Something goes wrong.
     Fault(Fault),
     /// The operator gives the tenant the strongest cipher suite.
@@ -63,6 +65,10 @@ pub enum Verb {
     Leave,
     /// Renames a group.
     Rename,
+    /// Makes a new device theirs.
+    Link,
+    /// Revokes another device of theirs.
+    Revoke,
 }
 
 /// What goes wrong.

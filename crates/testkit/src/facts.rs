@@ -72,7 +72,8 @@ impl Facts {
         let oracle = &world.oracle;
         let mut devices = Vec::new();
         for device in &mut world.devices {
-            let Some(client) = device.client.as_mut() else { continue };
+            let is_linked = device.is_linked();
+            let Some(client) = device.client.as_mut().filter(|_| is_linked) else { continue };
             let mut conversations = BTreeMap::new();
             for view in client.conversations()? {
                 let Some(position) = client.position(view.id, now)? else { continue };

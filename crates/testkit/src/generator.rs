@@ -39,6 +39,7 @@ const VERBS: &[(u32, Verb)] = &[
     (3, Verb::Demote),
     (4, Verb::Leave),
     (3, Verb::Rename),
+    (2, Verb::Revoke),
 ];
 
 impl Generator {
@@ -105,6 +106,12 @@ impl Generator {
             list.push((3, Decision::Start(number)));
             return;
         };
+        if !device.is_linked() && !device.linking {
+            list.push((2, Decision::Act(number, Verb::Link, 0, 0)));
+        }
+        if world.is_shown_a_code(number) {
+            list.push((8, Decision::Carry(number)));
+        }
         match &device.link {
             Some(link) => {
                 if !link.up.is_empty() {

@@ -23,6 +23,7 @@ pub mod explore;
 pub mod facts;
 mod faults;
 pub mod generator;
+pub mod linking;
 pub mod log;
 pub mod malice;
 mod memory;

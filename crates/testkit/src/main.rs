@@ -153,8 +153,8 @@ fn print(tally: &Tally, failed: u64, took: Duration) {
     let acts: Vec<String> = tally.acts.iter().map(|(verb, count)| format!("{verb} {count}")).collect();
     println!("people: {}", acts.join(", "));
     println!(
-        "{} commits, {} successions, {} repairs, {} entries excused",
-        tally.commits, tally.successions, tally.repairs, tally.excused
+        "{} commits, {} successions, {} devices linked, {} revoked, {} repairs, {} entries excused",
+        tally.commits, tally.successions, tally.linked, tally.revoked, tally.repairs, tally.excused
     );
     println!(
         "simulation: schedules={} post_quantum={} hostile={} strengthened={} successions={} median_events={median} least_faults={faults_least} fault_kinds={} \

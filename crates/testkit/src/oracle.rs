@@ -5,9 +5,9 @@ use crate::log::{Accepted, Log};
 use crate::server::Snapshot;
 use client::Position;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use trust::{Kind, registry};
+use trust::{Action, Kind, chain, registry};
 use wire::frame::{self, ServerFrame};
-use wire::request::{Commit, CreateConversation, Propose, RecordedAt, Send, Succeed};
+use wire::request::{Commit, CreateConversation, Propose, RecordedAt, RevokeDevice, Send, Succeed};
 use wire::{ConversationId, DeviceId, EntryKind, Event, GroupId, MessageId, Op, UserId};
 
 /// What a person said, as they said it.
@@ -37,6 +37,8 @@ pub struct Restored {
 pub enum Asked {
     /// Makes a conversation.
     Create(ConversationId),
+    /// Revokes a device.
+    Revoke(DeviceId),
     /// Appends to a log.
     Append {
         /// Which.
@@ -53,6 +55,8 @@ pub struct Oracle {
     pub logs: BTreeMap<ConversationId, Log>,
     /// What people said, by message.
     pub said: HashMap<MessageId, Said>,
+    /// Devices that were revoked, and what had been accepted until then.
+    pub revoked: BTreeMap<DeviceId, u64>,
     /// Devices that were put back.
     pub restored: Vec<Restored>,
     /// What has gone wrong so far.
@@ -104,6 +108,13 @@ impl Oracle {
         };
         let asked = match frame.known()? {
             Op::CreateConversation => Asked::Create(wire::decode::<CreateConversation>(frame.body).ok()?.conversation),
+            Op::RevokeDevice => {
+                let revoke: RevokeDevice = wire::decode(frame.body).ok()?;
+                match chain::decode(&revoke.entry).ok()?.action {
+                    Action::Revoke { device } => Asked::Revoke(device),
+                    _ => return None,
+                }
+            }
             Op::Send => {
                 let send: Send = wire::decode(frame.body).ok()?;
                 append(send.conversation, EntryKind::Application, send.message_id, Some(send.epoch))
@@ -131,6 +142,34 @@ impl Oracle {
             ServerFrame::Answer { id, body } => wire::decode(body).ok().map(|at| (id, at)),
             _ => None,
         }
+    }
+
+    /// A device speaks for nobody any more. Says whether that was news.
+    pub fn revoke(&mut self, device: DeviceId) -> bool {
+        let order = self.order;
+        self.revoked.insert(device, order).is_none()
+    }
+
+    /// Whether a device was revoked.
+    pub fn is_revoked(&self, device: DeviceId) -> bool {
+        self.revoked.contains_key(&device)
+    }
+
+    /// Whose devices they are.
+    pub fn people<'d>(&self, devices: impl IntoIterator<Item = &'d DeviceId>) -> BTreeSet<UserId> {
+        devices.into_iter().filter_map(|device| self.users.get(device)).copied().collect()
+    }
+
+    /// Devices that are in a conversation and should not be, or should be and are not: all that speak for a member belong
+    /// there, and none that was revoked.
+    pub fn out_of_place(&self, id: ConversationId) -> Option<String> {
+        let now = self.logs.get(&id)?.now()?;
+        let people = self.people(&now.members);
+        let belongs = |device: &&DeviceId| !self.is_revoked(**device) && people.contains(&self.users[*device]);
+        let wanted: BTreeSet<DeviceId> = self.users.keys().filter(belongs).copied().collect();
+        let odd: Vec<String> =
+            wanted.symmetric_difference(&set(&now.members)).map(|device| device.to_string()).collect();
+        (!odd.is_empty()).then(|| format!("out of place in {id}: {}", odd.join(", ")))
     }
 
     /// The server has a new conversation, in this state.
@@ -192,7 +231,10 @@ impl Oracle {
         let (was, is) = (set(&before.members), set(&after.members));
         let by = self.users.get(&sender)?;
         let is_admin = before.policy.admins.contains(by);
-        let removed = was.difference(&is).any(|device| !leavers.contains(device) && self.users.get(device) != Some(by));
+        let may_remove = |device: &DeviceId| {
+            leavers.contains(device) || self.is_revoked(*device) || self.users.get(device) == Some(by)
+        };
+        let removed = was.difference(&is).any(|device| !may_remove(device));
         let added = is.difference(&was).any(|device| self.users.get(device) != Some(by));
         let direct = before.policy.kind == Kind::Direct;
         let added_whom = is.difference(&was).filter_map(|device| self.users.get(device));
@@ -208,9 +250,6 @@ impl Oracle {
     /// Why the maker of a group may not have put it in the place of the one before, if not.
     fn objection_to_succession(&self, before: &Snapshot, after: &Snapshot, maker: DeviceId) -> Option<String> {
         let (was, is) = (set(&before.members), set(&after.members));
-        let people = |devices: &BTreeSet<DeviceId>| -> BTreeSet<UserId> {
-            devices.iter().filter_map(|device| self.users.get(device)).copied().collect()
-        };
         if before.group == after.group || after.policy != before.policy.successor(before.group) {
             return Some("its policy is not that of the group before".into());
         }
@@ -220,7 +259,9 @@ impl Oracle {
         if !is.is_subset(&was) || !is.contains(&maker) {
             return Some("somebody new is in it".into());
         }
-        if people(&is) != people(&was) {
+        // Of a person whose devices are all gone, none can come along.
+        let here: BTreeSet<DeviceId> = was.into_iter().filter(|device| !self.is_revoked(*device)).collect();
+        if !self.people(&here).is_subset(&self.people(&is)) {
             return Some("somebody was thrown out".into());
         }
         None

@@ -28,6 +28,10 @@ pub struct Tally {
     pub commits: u64,
     /// Groups that took another one's place.
     pub successions: u64,
+    /// Devices that were linked.
+    pub linked: u64,
+    /// Devices that were revoked.
+    pub revoked: u64,
     /// Readings that the oracle expected and found.
     pub readings: u64,
     /// Entries that could not be read because a device was put back to an old copy.
@@ -62,6 +66,8 @@ impl Tally {
         self.faults_each.extend(other.faults_each);
         self.messages += other.messages;
         self.commits += other.commits;
+        self.linked += other.linked;
+        self.revoked += other.revoked;
         self.successions += other.successions;
         self.readings += other.readings;
         self.excused += other.excused;

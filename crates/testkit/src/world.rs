@@ -78,6 +78,7 @@ impl World {
             Decision::Start(device) => self.start(device),
             Decision::PutAside(device) => self.put_aside(device),
             Decision::Strengthen => self.strengthen(),
+            Decision::Carry(device) => self.carry(device),
             Decision::Fault(fault) => {
                 let fired = self.fault(fault);
                 if fired {
@@ -162,6 +163,12 @@ impl World {
                     self.oracle.created(*conversation, snapshot);
                 }
             }
+            Asked::Revoke(device) => {
+                let answered = matches!(frame::read_server(frame), Ok(ServerFrame::Answer { id: of, .. }) if of == id);
+                if answered && self.oracle.revoke(*device) {
+                    self.tally.revoked += 1;
+                }
+            }
             Asked::Append { conversation, accepted } => {
                 let Some((of, at)) = crate::oracle::Oracle::place(frame) else { return };
                 if of != id || !self.oracle.accepted(*conversation, &at, accepted.clone()) {
@@ -239,6 +246,7 @@ impl World {
             }
         }
         let events = std::mem::take(&mut self.devices[number].told);
+        self.hear_of_linking(number, &events);
         self.tally.repairs += events.iter().filter(|event| matches!(event, Event::Repaired(_))).count() as u64;
         self.devices[number].heard.extend(events);
     }
@@ -283,7 +291,8 @@ impl World {
 
     fn put_aside(&mut self, number: usize) -> bool {
         let now = self.now;
-        let Some(device) = self.devices.get_mut(number).filter(|device| device.client.is_some()) else { return false };
+        let is_on = |device: &&mut Device| device.client.is_some() && device.is_linked();
+        let Some(device) = self.devices.get_mut(number).filter(is_on) else { return false };
         if let Err(error) = device.put_aside(now) {
             self.oracle.violated(format!("device {number} cannot be copied: {error:#}"));
         }
@@ -294,6 +303,11 @@ impl World {
         let Some(device) = self.devices.get_mut(number).filter(|device| device.client.is_none()) else { return false };
         if let Err(error) = device.start() {
             self.oracle.violated(format!("device {number} does not start: {error:#}"));
+        }
+        // The password is only in the person's head.
+        if std::mem::take(&mut device.linking) {
+            device.code = None;
+            self.begin_link(number);
         }
         true
     }
@@ -327,7 +341,8 @@ impl World {
             if self.unsettled().is_empty() {
                 return true;
             }
-            let soon = self.devices.iter().filter_map(|device| device.client.as_ref()?.poll_timeout()).min();
+            let here = self.devices.iter().filter(|device| !self.oracle.is_revoked(device.id));
+            let soon = here.filter_map(|device| device.client.as_ref()?.poll_timeout()).min();
             let wait = soon.map_or(1_000, |at| at.saturating_sub(self.now)).clamp(1, NEAR_MS);
             self.pass(wait);
         }
@@ -345,7 +360,7 @@ impl World {
             }
             for number in 0..self.devices.len() {
                 moved |= self.connect(number) | self.tick(number);
-                moved |= self.up(number) | self.down(number);
+                moved |= self.up(number) | self.down(number) | self.carry(number);
             }
         }
     }
@@ -355,6 +370,12 @@ impl World {
         let mut restless = BTreeSet::new();
         for (number, device) in self.devices.iter().enumerate() {
             let Some(client) = &device.client else { continue };
+            if device.linking {
+                restless.insert(format!("device {number} is not linked"));
+            }
+            if !device.is_linked() || self.oracle.is_revoked(device.id) {
+                continue;
+            }
             if !client.is_caught_up() {
                 restless.insert(format!("device {number} has not caught up ({client:?})"));
             }
@@ -368,6 +389,9 @@ impl World {
                 }
                 if view.state == ConversationState::Active && self.oracle.is_weak(view.id) {
                     restless.insert(format!("{} has not moved to the tenant's suite", view.id));
+                }
+                if view.state == ConversationState::Active {
+                    restless.extend(self.oracle.out_of_place(view.id));
                 }
             }
         }
@@ -416,7 +440,7 @@ impl World {
         for device in &mut self.devices {
             let at = device.now(self.now);
             let Some(client) = device.client.as_mut() else { continue };
-            for handle in handles.iter().filter(|handle| **handle != device.handle) {
+            for handle in handles.iter().filter(|handle| **handle != device.handle).collect::<BTreeSet<_>>() {
                 client.find_user(handle, at).expect("a live client asks");
             }
             device.collect();

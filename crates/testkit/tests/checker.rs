@@ -19,9 +19,9 @@ use wire::{ConversationId, EntryKind, MessageId, frame};
 
 /// Three people, a group of all, a conversation of two, and what they say.
 fn world() -> (TempDir, World) {
-    let shape = Shape { people: 3, devices: 1, post_quantum: false };
+    let shape = Shape { people: 3, devices: 1, post_quantum: false, spare: 0 };
     let (template, folder) = (Template::found(shape).unwrap(), scratch().unwrap());
-    let mut world = template.world(folder.path(), 1).unwrap();
+    let mut world = template.world(folder.path(), 1, 0).unwrap();
     world.act(0, Verb::Group, 3, 0);
     world.act(1, Verb::Direct, 0, 0);
     for _ in 0..2 {
