@@ -121,7 +121,7 @@ impl Turn<'_> {
         };
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
-        outbox::delete_kind(self.db, id, OutboxKind::Rejoin)?;
+        // A rejoin that is on its way may be recorded all the same: it stays until its outcome is known.
         self.memory.gaps.remove(&id);
         self.keep(id, Some(group));
         let accept = AcceptWelcome { conversation: id, seq: welcome.seq };

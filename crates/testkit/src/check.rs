@@ -152,6 +152,10 @@ impl Checked {
                 text.clone_from(&change.text);
             }
         }
+        // What a revoked device changes of its own, it changes for itself alone.
+        if said.author == device.user && oracle.is_revoked(device.device) && device.unsent > 0 {
+            return;
+        }
         let line = facts.lines.iter().find(|line| line.id == Some(id));
         let shown = line.map(|line| (line.author, line.text.clone()));
         if shown != Some((Some(said.author), text.clone())) {

@@ -50,6 +50,27 @@ impl World {
         true
     }
 
+    /// After a start: what a device was about to do, its person begins again. It may have become theirs unheard.
+    pub(crate) fn link_again(&mut self, number: usize) {
+        let device = &mut self.devices[number];
+        if std::mem::take(&mut device.linking) {
+            device.code = None;
+            if device.is_linked() {
+                self.is_somebodys(number);
+            } else {
+                self.begin_link(number);
+            }
+        }
+    }
+
+    fn is_somebodys(&mut self, number: usize) {
+        let device = &mut self.devices[number];
+        let account = device.client.as_ref().and_then(client::Client::account_view).expect("it has an account now");
+        (device.user, device.id, device.linking, device.code) = (account.user, account.device, false, None);
+        self.oracle.knows(account.device, account.user);
+        self.tally.linked += 1;
+    }
+
     fn shower(&self, number: usize) -> Option<usize> {
         let device = self.devices.get(number).filter(|device| device.is_linked() && device.link.is_some())?;
         let is_live = device.client.as_ref().is_some_and(client::Client::is_live);
@@ -75,13 +96,7 @@ impl World {
                         self.survive(number, confirmed);
                     }
                 }
-                Event::Linked { user, .. } => {
-                    let account = device.client.as_ref().and_then(client::Client::account_view);
-                    let id = account.expect("it has an account now").device;
-                    (device.user, device.id, device.linking, device.code) = (*user, id, false, None);
-                    self.oracle.knows(id, *user);
-                    self.tally.linked += 1;
-                }
+                Event::Joined { .. } | Event::Linked { .. } => self.is_somebodys(number),
                 Event::LinkRefused(_) | Event::LinkFailed { .. } if !device.is_linked() => {
                     (device.linking, device.code) = (false, None);
                     self.begin_link(number);

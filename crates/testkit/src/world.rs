@@ -304,11 +304,7 @@ impl World {
         if let Err(error) = device.start() {
             self.oracle.violated(format!("device {number} does not start: {error:#}"));
         }
-        // The password is only in the person's head.
-        if std::mem::take(&mut device.linking) {
-            device.code = None;
-            self.begin_link(number);
-        }
+        self.link_again(number);
         true
     }
 
