@@ -109,6 +109,7 @@ impl Turn<'_> {
         let row = known.unwrap_or_else(|| ConversationRow::new(id, policy.kind, ConversationState::Active));
         let row = ConversationRow {
             state: ConversationState::Active,
+            kind: policy.kind,
             peer,
             group: Some(group.id()),
             generation: welcome.generation,

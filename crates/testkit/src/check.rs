@@ -213,6 +213,9 @@ impl Checked {
             if !is_there || (place.0 != head && !self.lied) {
                 self.violations.push(format!("{} stands at {place:?} of {id}, not at {want:?}", device.device));
             }
+            if here.kind != now.policy.kind {
+                self.violations.push(format!("{} takes {id} for a {:?}", device.device, here.kind));
+            }
             if oracle.is_weak(id) || here.suite != Some(now.suite) {
                 self.violations.push(format!("{} is in {id} of suite {:?}", device.device, here.suite));
             }

@@ -4,6 +4,7 @@ use crate::world::World;
 use client::content::Body;
 use client::{ConversationState, MessageState, Position};
 use std::collections::BTreeMap;
+use trust::Kind;
 use wire::{ConversationId, DeviceId, MessageId, UserId};
 
 /// Everything that is checked.
@@ -31,6 +32,8 @@ pub struct DeviceFacts {
 pub struct ConversationFacts {
     /// Where it stands.
     pub state: ConversationState,
+    /// Two people, or a group.
+    pub kind: Kind,
     /// Where in log and group.
     pub position: Position,
     /// The cipher suite of the group.
@@ -97,6 +100,7 @@ impl Facts {
                 }
                 let facts = ConversationFacts {
                     state: view.state,
+                    kind: view.kind,
                     position,
                     suite,
                     admins: members.iter().filter(|member| member.admin).map(|member| member.user).collect(),
