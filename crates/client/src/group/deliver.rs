@@ -47,7 +47,13 @@ impl Turn<'_> {
             Ok(Plan::Commit(proposed)) => self.commit(row, unsent, &proposed),
             Ok(Plan::Propose) => self.propose(row, &unsent),
             Ok(Plan::Forget) => self.leave_for_good(row, &unsent),
-            Err(obstacle) => self.give_up(row, &unsent, &obstacle.to_string()),
+            Err(obstacle) => {
+                if wish == Wish::Leave {
+                    // The person's other devices, which may be out already, come back.
+                    self.add_siblings(&row)?;
+                }
+                self.give_up(row, &unsent, &obstacle.to_string())
+            }
         }
     }
 
