@@ -51,6 +51,10 @@ impl Turn<'_> {
         }
         match self.memory.repairs.get(&row.id) {
             _ if row.group.is_some() => self.request(Work::Stay(row.id), &FetchStay { conversation: row.id }),
+            // It may have been added meanwhile: what its Welcome opens need not be lost.
+            Some(_) if self.may_be_welcomed() => {
+                self.memory.attention.insert(row.id);
+            }
             Some(current) => {
                 let group = e2ee::group_of(&current.group_info).ok();
                 let tree = FetchTree { conversation: row.id, epoch: current.epoch, group };
@@ -107,7 +111,7 @@ impl Turn<'_> {
             let reason = format!("{missed} entries were recorded while this device had no place in the group");
             self.mark_gap(&row, stay.seq, &reason)?;
         }
-        let row = ConversationRow {
+        let mut row = ConversationRow {
             state: ConversationState::Active,
             generation: stay.generation,
             cursor: stay.seq,
@@ -118,6 +122,7 @@ impl Turn<'_> {
             renew_at: Some(self.some_day()),
             ..row
         };
+        self.sweep_on_arrival(&mut row)?;
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.memory.gaps.remove(&id);

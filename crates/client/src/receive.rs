@@ -41,7 +41,7 @@ impl Turn<'_> {
         let in_order = entry.seq == row.cursor + 1 || !stands(Defence::LogOrder);
         let follows = in_order && recorded.generation == row.generation;
         // A fetch on its way brings this entry too: processing it twice is harmless, out of order it is not.
-        if follows && is_followed(&row) && !self.memory.waiting.contains(&id) {
+        if follows && is_followed(&row) && !self.memory.waiting.contains(&id) && !self.is_unheard_of(&row)? {
             self.process(&mut row, entry)?;
         }
         Ok(())

@@ -64,8 +64,7 @@ impl Turn<'_> {
     /// The server counts this device among the members of conversations that it does not know: it was put back to an old
     /// copy, or a Welcome is for a key package that it does not have. It rejoins them, when no Welcome is left to be tried.
     pub(crate) fn adopt(&mut self) -> Result<(), Error> {
-        let welcomed = self.memory.ask_for_welcomes || !self.memory.welcomes.is_empty();
-        if welcomed || self.memory.session.is_busy(&Work::FetchWelcomes, self.now) {
+        if self.may_be_welcomed() {
             return Ok(());
         }
         while let Some(id) = self.memory.unknown.pop_first() {
@@ -99,6 +98,8 @@ impl Turn<'_> {
     }
 
     pub(crate) fn fetched_group(&mut self, id: ConversationId, current: CurrentGroup) -> Result<(), Error> {
+        // Of every Welcome into an epoch up to this one the server tells when it is asked now.
+        self.memory.ask_for_welcomes |= self.conversation(id)?.state == ConversationState::Joining;
         self.memory.repairs.insert(id, current);
         Ok(())
     }

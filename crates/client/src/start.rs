@@ -97,6 +97,12 @@ impl Turn<'_> {
         Ok(ConversationRow { group: Some(group_id), ..row })
     }
 
+    /// Whether the server has yet to say that it took the group that this device has made.
+    pub(crate) fn is_unheard_of(&self, row: &ConversationRow) -> Result<bool, Error> {
+        let is_new = row.state == ConversationState::Creating;
+        Ok(is_new && outbox::find_kind(self.db, row.id, OutboxKind::Create)?.is_some())
+    }
+
     /// The tenant's suite has changed since the group was made, and the server has not heard of the group.
     pub(crate) fn create_anew(&mut self, mut row: ConversationRow) -> Result<(), Error> {
         let suite = self.account()?.suite;

@@ -26,6 +26,12 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether there may be Welcomes that this device has not tried yet.
+    pub(crate) fn may_be_welcomed(&self) -> bool {
+        let has_some = self.memory.ask_for_welcomes || !self.memory.welcomes.is_empty();
+        has_some || self.memory.session.is_busy(&Work::FetchWelcomes, self.now)
+    }
+
     /// A Welcome into a conversation that this device follows is left where it is: if the device was removed and added
     /// again, the log says so first, and then it is asked for again. One into a group that took another one's place is asked
     /// for when the log comes to that.
