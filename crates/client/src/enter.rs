@@ -2,6 +2,7 @@
 //! checks. What was said before it came in is not for it.
 
 use crate::database::conversation::{self, ConversationRow};
+use crate::database::meta;
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
@@ -28,6 +29,8 @@ impl Turn<'_> {
             let row = match conversation::find(self.db, id)? {
                 // What kind it is stands in its policy.
                 None => ConversationRow::new(id, Kind::Group, ConversationState::Joining),
+                // Another device of this person has taken it out: they are leaving.
+                Some(row) if meta::number(self.db, &taken_out(row.id))? != 0 => continue,
                 Some(row) if row.state == ConversationState::Left => {
                     ConversationRow { state: ConversationState::Joining, group: None, repaired_at: None, ..row }
                 }
@@ -42,6 +45,11 @@ impl Turn<'_> {
             self.memory.session.delay(Work::Joinable, self.now.saturating_add(ASK_AGAIN_MS));
         }
         Ok(())
+    }
+
+    /// Whether another device of this person has taken this one out of a conversation: then it does not come back by itself.
+    pub(crate) fn taken_out_by_own(&self, id: ConversationId, is_so: bool) -> Result<(), Error> {
+        Ok(meta::set_number(self.db, &taken_out(id), u64::from(is_so))?)
     }
 
     /// Does what is next: the current group, its tree, the commit, and where this device's part of the log begins.
@@ -123,6 +131,10 @@ impl Turn<'_> {
             ..row
         };
         self.sweep_on_arrival(&mut row)?;
+        if !self.is_complete(&row)? {
+            // Who began it is gone, and had not added the other half yet.
+            self.go_on_claiming(&mut row)?;
+        }
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.memory.gaps.remove(&id);
@@ -143,4 +155,8 @@ impl Turn<'_> {
         self.later(Work::Stay(id), refusal);
         Ok(())
     }
+}
+
+fn taken_out(id: ConversationId) -> String {
+    format!("taken out of {id}")
 }

@@ -10,7 +10,7 @@ use crate::session::Work;
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
 use e2ee::{Committed, Opened};
-use trust::{Aad, EntryHash, Kind};
+use trust::{Aad, Committer, EntryHash, Kind};
 use wire::event::Recorded;
 use wire::request::{Cursor, Fetched};
 use wire::sabotage::{Defence, stands};
@@ -232,6 +232,9 @@ impl Turn<'_> {
 
     fn follow(&mut self, row: &mut ConversationRow, commit: &Committed) -> Result<(), Error> {
         if commit.self_removed {
+            let own = self.account()?.user;
+            let by_own = matches!(commit.committer, Committer::Member(leaf) if leaf.user == own);
+            self.taken_out_by_own(row.id, by_own)?;
             return self.leave(row);
         }
         if row.state == ConversationState::Leaving {

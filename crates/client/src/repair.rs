@@ -17,7 +17,7 @@ use minicbor::{Decode, Encode};
 use rusqlite::Connection;
 use trust::{EntryHash, Kind};
 use wire::request::{Commit, CurrentGroup, Cursor, FetchGroupInfo, FetchTree, Tree};
-use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal, UserId};
+use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal};
 use zeroize::Zeroizing;
 
 const AGAIN_MS: u32 = 10_000;
@@ -212,15 +212,17 @@ impl Turn<'_> {
         row.group = Some(prepared.group);
         self.memory.gaps.remove(&row.id);
         let own = self.account()?.user;
-        let seen = self.peek(row, |group| {
-            let peer = peer(group, own);
-            let members = group.members()?;
-            let is_here = |user: UserId| members.iter().any(|leaf| leaf.identity.user == user);
-            Ok((group.policy().kind, peer, peer.is_none_or(is_here)))
-        })?;
-        let Some((kind, peer, complete)) = seen else { return Ok(true) };
-        (row.kind, row.peer) = (kind, peer);
-        Ok(complete)
+        if let Some(seen) = self.peek(row, |group| Ok((group.policy().kind, peer(group, own))))? {
+            (row.kind, row.peer) = seen;
+        }
+        self.is_complete(row)
+    }
+
+    /// Whether the other half of a direct conversation is in its group.
+    pub(crate) fn is_complete(&mut self, row: &ConversationRow) -> Result<bool, Error> {
+        let Some(peer) = row.peer.filter(|_| row.kind == Kind::Direct) else { return Ok(true) };
+        let members = self.peek(row, e2ee::Group::members)?.unwrap_or_default();
+        Ok(members.is_empty() || members.iter().any(|leaf| leaf.identity.user == peer))
     }
 
     /// The server has this very conversation, with a group that this device does not know: it was put back to a copy from
