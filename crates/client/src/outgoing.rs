@@ -151,6 +151,9 @@ impl Turn<'_> {
             let (epoch, sender) = (unsent.epoch.unwrap_or_default(), account.device);
             let entry = Entry { seq: recorded.seq, kind, epoch, sender, message_id, at: recorded.at, payload };
             self.process(&mut row, &entry)?;
+        } else if unsent.kind == OutboxKind::Rejoin && self.memory.gaps.contains(&id) {
+            // What lies between is not for this device, which comes in once more, behind it.
+            outbox::delete(self.db, id, message_id)?;
         }
         Ok(())
     }

@@ -129,6 +129,7 @@ impl Turn<'_> {
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.taken_out_by_own(id, false)?;
+        self.memory.unknown.remove(&id);
         // A rejoin that is on its way may be recorded all the same: it stays until its outcome is known.
         self.memory.gaps.remove(&id);
         self.keep(id, Some(group));
