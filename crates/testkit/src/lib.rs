@@ -30,6 +30,7 @@ mod memory;
 pub mod oracle;
 pub mod people;
 pub mod server;
+pub mod settle;
 pub mod tally;
 pub mod template;
 pub mod trace;

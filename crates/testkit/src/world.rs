@@ -12,12 +12,8 @@ use trust::registry;
 use wire::frame::{self, ServerFrame};
 use wire::{ConversationId, EntryKind, TenantId, UnixMillis};
 
-/// What is said without a pause comes to an end long before so many turns.
-const TURNS_MAX: u32 = 4_000;
 /// So many requests are told of when they do not end.
 const ASKED_KEPT: usize = 8;
-/// How far time is let go on at once while things settle.
-const NEAR_MS: u64 = 15 * 60_000;
 
 /// Everything there is.
 pub struct World {
@@ -34,7 +30,7 @@ pub struct World {
     /// What happened.
     pub tally: Tally,
     /// What was asked last, by which devices.
-    asked: VecDeque<(usize, &'static str)>,
+    pub(crate) asked: VecDeque<(usize, &'static str)>,
     /// Connections that only the server still believes in.
     pub(crate) orphans: Vec<Line>,
     /// What a hostile server does to frames.
@@ -89,7 +85,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self, number: usize) -> bool {
+    pub(crate) fn connect(&mut self, number: usize) -> bool {
         let now = self.now;
         let Some(device) = self.devices.get_mut(number) else { return false };
         let at = device.now(now);
@@ -109,7 +105,7 @@ impl World {
         true
     }
 
-    fn up(&mut self, number: usize) -> bool {
+    pub(crate) fn up(&mut self, number: usize) -> bool {
         let Some(frame) = self.devices.get_mut(number).and_then(|device| device.link.as_mut()?.up.pop_front()) else {
             return false;
         };
@@ -189,7 +185,7 @@ impl World {
         }
     }
 
-    fn down(&mut self, number: usize) -> bool {
+    pub(crate) fn down(&mut self, number: usize) -> bool {
         let Some(link) = self.devices.get_mut(number).and_then(|device| device.link.as_mut()) else { return false };
         let Some(frame) = link.down.pop_front() else {
             let over = link.line.is_none();
@@ -217,7 +213,7 @@ impl World {
         }
     }
 
-    fn tick(&mut self, number: usize) -> bool {
+    pub(crate) fn tick(&mut self, number: usize) -> bool {
         let now = self.now;
         let Some(device) = self.devices.get_mut(number) else { return false };
         let at = device.now(now);
@@ -267,7 +263,7 @@ impl World {
         }
     }
 
-    fn pass(&mut self, ms: u64) -> bool {
+    pub(crate) fn pass(&mut self, ms: u64) -> bool {
         self.now += ms;
         if let Some(server) = &self.server {
             server.set_clock(self.now);
@@ -299,7 +295,7 @@ impl World {
         true
     }
 
-    fn start(&mut self, number: usize) -> bool {
+    pub(crate) fn start(&mut self, number: usize) -> bool {
         let Some(device) = self.devices.get_mut(number).filter(|device| device.client.is_none()) else { return false };
         if let Err(error) = device.start() {
             self.oracle.violated(format!("device {number} does not start: {error:#}"));
@@ -324,110 +320,6 @@ impl World {
             self.oracle.stands(device.id, id, position, &devices);
         }
         device.collect();
-    }
-
-    /// Everything is repaired, and goes on until nothing more happens: `false` when it does not come to rest.
-    pub fn settle(&mut self, rounds: usize) -> bool {
-        for number in 0..self.devices.len() {
-            self.devices[number].skew_ms = 0;
-            self.start(number);
-        }
-        for _ in 0..rounds {
-            self.flow();
-            if self.unsettled().is_empty() {
-                return true;
-            }
-            let here = self.devices.iter().filter(|device| !self.oracle.is_revoked(device.id));
-            let soon = here.filter_map(|device| device.client.as_ref()?.poll_timeout()).min();
-            let wait = soon.map_or(1_000, |at| at.saturating_sub(self.now)).clamp(1, NEAR_MS);
-            self.pass(wait);
-        }
-        false
-    }
-
-    /// Everything on its way arrives, until nothing is.
-    fn flow(&mut self) {
-        let (mut moved, mut turns) = (true, 0);
-        while std::mem::take(&mut moved) {
-            turns += 1;
-            if turns > TURNS_MAX {
-                self.oracle.violated(format!("somebody asks for ever, without a pause: {:?}", self.asked));
-                return;
-            }
-            for number in 0..self.devices.len() {
-                moved |= self.connect(number) | self.tick(number);
-                moved |= self.up(number) | self.down(number) | self.carry(number);
-            }
-        }
-    }
-
-    /// Who is not at rest, and why; empty when everybody is.
-    pub fn unsettled(&self) -> String {
-        let mut restless = BTreeSet::new();
-        for (number, device) in self.devices.iter().enumerate() {
-            let Some(client) = &device.client else { continue };
-            if device.linking {
-                restless.insert(format!("device {number} is not linked"));
-            }
-            if !device.is_linked() || self.oracle.is_revoked(device.id) {
-                continue;
-            }
-            if !client.is_caught_up() {
-                restless.insert(format!("device {number} has not caught up ({client:?})"));
-            }
-            let unsent = client.unsent().unwrap_or(u64::MAX);
-            if unsent > 0 {
-                restless.insert(format!("device {number} has {unsent} unsent"));
-            }
-            for view in client.conversations().unwrap_or_default() {
-                if !matches!(view.state, ConversationState::Active | ConversationState::Left) {
-                    restless.insert(format!("device {number} is {:?} in {}", view.state, view.id));
-                }
-                if view.state == ConversationState::Active && self.oracle.is_weak(view.id) {
-                    restless.insert(format!("{} has not moved to the tenant's suite", view.id));
-                }
-                if view.state == ConversationState::Active {
-                    restless.extend(self.oracle.out_of_place(view.id));
-                }
-            }
-        }
-        restless.into_iter().collect::<Vec<_>>().join("; ")
-    }
-
-    /// Where every device stands, for whoever reads about a failure.
-    pub fn describe(&mut self) -> String {
-        let mut lines = Vec::new();
-        for (number, device) in self.devices.iter_mut().enumerate() {
-            let at = device.now(self.now);
-            let Some(client) = device.client.as_mut() else { continue };
-            let due = client.poll_timeout().map(|due| due.saturating_sub(at));
-            lines.push(format!(
-                "device {number} {} {client:?}, unsent {:?}, next in {due:?} ms",
-                device.id,
-                client.unsent()
-            ));
-            for event in &device.heard {
-                lines.push(format!("    {event:?}").chars().take(230).collect());
-            }
-            for view in client.conversations().unwrap_or_default() {
-                let position = client.position(view.id, at).ok().flatten();
-                let place = position.map(|position| (position.generation, position.cursor, position.epoch));
-                lines.push(format!("  {} {:?} {:?} at {place:?}", view.id, view.kind, view.state));
-            }
-        }
-        for (id, log) in &self.oracle.logs {
-            lines.push(format!("{id}"));
-            for (seq, entry) in &log.entries {
-                lines.push(format!(
-                    "  {seq} {:?} epoch {:?} by {} ({})",
-                    entry.kind,
-                    log.era_of(*seq).map(|era| era.epoch),
-                    entry.sender,
-                    entry.order
-                ));
-            }
-        }
-        lines.join("\n")
     }
 
     /// Everybody gets to know everybody, as after joining.
