@@ -48,7 +48,11 @@ impl Turn<'_> {
             return Ok(());
         }
         match row.state {
-            ConversationState::Claiming => self.claim(&row),
+            ConversationState::Claiming if row.cursor > 0 && self.is_behind(&row) => {
+                self.fetch(&row);
+                Ok(())
+            }
+            ConversationState::Claiming => self.claim(row),
             ConversationState::Superseded => self.settle_superseded(&row),
             ConversationState::Left => Ok(()),
             ConversationState::Joining => self.join_from_outside(&row),

@@ -46,10 +46,22 @@ impl Client {
 }
 
 impl Turn<'_> {
-    pub(crate) fn claim(&mut self, row: &ConversationRow) -> Result<(), Error> {
+    pub(crate) fn claim(&mut self, row: ConversationRow) -> Result<(), Error> {
+        if row.group.is_some() && self.is_complete(&row)? {
+            return self.is_claimed(row);
+        }
         let (Some(user), Some(idempotency_key)) = (row.peer, row.claim_key) else { return Ok(()) };
         self.request(Work::Claim(row.id), &ClaimKeyPackages { user, devices: Vec::new(), idempotency_key });
         Ok(())
+    }
+
+    /// Another device of this person has added the other half meanwhile.
+    pub(crate) fn is_claimed(&mut self, row: ConversationRow) -> Result<(), Error> {
+        outbox::delete_kind(self.db, row.id, OutboxKind::Add)?;
+        let row = ConversationRow { state: ConversationState::Active, claim_key: None, ..row };
+        conversation::save(self.db, &row)?;
+        self.tell(Event::ConversationChanged(row.id));
+        self.deliver(row)
     }
 
     pub(crate) fn claimed(&mut self, id: ConversationId, claimed: ClaimedKeyPackages) -> Result<(), Error> {

@@ -124,6 +124,8 @@ impl Checked {
             } else if held.is_none() && revoked.is_some() && *seq > facts.position.cursor {
                 // The server gives it nothing any more.
                 self.excused += 1;
+            } else if held.is_none() && has_forgotten(oracle, device, log, facts) && *seq > facts.position.cursor {
+                self.excused += 1;
             } else if !log.is_reader(device.device, *seq) {
                 if held.is_some() {
                     self.violations.push(format!("{} reads {seq} of {id}, which is not for it", device.device));
@@ -231,6 +233,7 @@ impl Checked {
         if standing.iter().any(|(_, here)| here.state == ConversationState::Active) {
             self.violations.extend(oracle.out_of_place(id));
         }
+        let standing: Vec<_> = standing.into_iter().filter(|(_, here)| here.state != ConversationState::Left).collect();
         if !self.lied && standing.windows(2).any(|pair| pair[0].1.position.hash != pair[1].1.position.hash) {
             self.violations.push(format!("the members of {id} have different logs"));
         }
@@ -262,6 +265,13 @@ fn is_excused(
         let lost = since.filter(own).any(|(_, other)| other.order <= restored.order);
         own_message || (lost && before_rejoin)
     })
+}
+
+/// Whether a device has forgotten the conversation, which only its own person was in, and told nobody: a further device of the
+/// person that comes in later finds its leaf there.
+fn has_forgotten(oracle: &Oracle, device: &DeviceFacts, log: &Log, facts: &ConversationFacts) -> bool {
+    let is_own = log.now().is_some_and(|now| oracle.people(&now.members) == BTreeSet::from([device.user]));
+    facts.state == ConversationState::Left && is_own
 }
 
 /// A place holder for entries that the server had deleted before a device that was put back could see them.
