@@ -32,6 +32,9 @@ pub struct Restored {
     pub cursors: HashMap<ConversationId, u64>,
 }
 
+/// How far a device had come in a log, and with which group.
+type Stand = (u64, Option<GroupId>);
+
 /// A request whose answer is awaited.
 #[derive(Debug, Clone)]
 pub enum Asked {
@@ -68,7 +71,7 @@ pub struct Oracle {
     order: u64,
     serial: u64,
     cursors: HashMap<(DeviceId, ConversationId), (u32, u64)>,
-    stood: HashMap<(DeviceId, ConversationId), BTreeSet<(u64, Option<GroupId>)>>,
+    stood: HashMap<(DeviceId, ConversationId), BTreeSet<Stand>>,
     users: HashMap<DeviceId, UserId>,
 }
 
