@@ -3,7 +3,7 @@
 use crate::database::account::{self, Account};
 use crate::database::{device, expiry, outbox};
 use crate::memory::{Joining, Memory};
-use crate::session::Phase;
+use crate::session::{BACK_OFF_MAX_MS, Phase};
 use crate::turn::Turn;
 use crate::{Database, Error, Event};
 use std::collections::VecDeque;
@@ -97,9 +97,11 @@ impl Client {
     pub fn wants_connection(&self, now: UnixMillis) -> bool {
         match self.memory.session.phase {
             Phase::Offline { retry_at } => {
+                // A clock that was set back keeps nobody away for longer than the longest pause.
+                let is_time = retry_at <= now || retry_at > now.saturating_add(BACK_OFF_MAX_MS);
                 let has_purpose =
                     self.memory.account.is_some() || self.memory.joining.is_some() || self.memory.linking.is_some();
-                retry_at <= now && has_purpose
+                is_time && has_purpose
             }
             Phase::Closing => false,
             _ => true,

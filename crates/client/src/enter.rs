@@ -2,6 +2,7 @@
 //! checks. What was said before it came in is not for it.
 
 use crate::database::conversation::{self, ConversationRow};
+use crate::database::meta;
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
@@ -28,6 +29,8 @@ impl Turn<'_> {
             let row = match conversation::find(self.db, id)? {
                 // What kind it is stands in its policy.
                 None => ConversationRow::new(id, Kind::Group, ConversationState::Joining),
+                // Another device of this person has taken it out: they are leaving.
+                Some(row) if meta::number(self.db, &taken_out(row.id))? != 0 => continue,
                 Some(row) if row.state == ConversationState::Left => {
                     ConversationRow { state: ConversationState::Joining, group: None, repaired_at: None, ..row }
                 }
@@ -44,6 +47,11 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Whether another device of this person has taken this one out of a conversation: then it does not come back by itself.
+    pub(crate) fn taken_out_by_own(&self, id: ConversationId, is_so: bool) -> Result<(), Error> {
+        Ok(meta::set_number(self.db, &taken_out(id), u64::from(is_so))?)
+    }
+
     /// Does what is next: the current group, its tree, the commit, and where this device's part of the log begins.
     pub(crate) fn join_from_outside(&mut self, row: &ConversationRow) -> Result<(), Error> {
         if let Some(unsent) = outbox::find_kind(self.db, row.id, OutboxKind::Rejoin)? {
@@ -51,6 +59,10 @@ impl Turn<'_> {
         }
         match self.memory.repairs.get(&row.id) {
             _ if row.group.is_some() => self.request(Work::Stay(row.id), &FetchStay { conversation: row.id }),
+            // It may have been added meanwhile: what its Welcome opens need not be lost.
+            Some(_) if self.may_be_welcomed() => {
+                self.memory.attention.insert(row.id);
+            }
             Some(current) => {
                 let group = e2ee::group_of(&current.group_info).ok();
                 let tree = FetchTree { conversation: row.id, epoch: current.epoch, group };
@@ -118,7 +130,11 @@ impl Turn<'_> {
             renew_at: Some(self.some_day()),
             ..row
         };
-        self.claim_if_incomplete(&mut row)?;
+        self.sweep_on_arrival(&mut row)?;
+        if !self.is_complete(&row)? {
+            // Who began it is gone, and had not added the other half yet.
+            self.go_on_claiming(&mut row)?;
+        }
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.memory.gaps.remove(&id);
@@ -139,4 +155,8 @@ impl Turn<'_> {
         self.later(Work::Stay(id), refusal);
         Ok(())
     }
+}
+
+fn taken_out(id: ConversationId) -> String {
+    format!("taken out of {id}")
 }

@@ -8,6 +8,7 @@ use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
 use e2ee::Proposed;
+use trust::Kind;
 use wire::request::{
     AcceptWelcome, ClaimedKeyPackages, Commit, CreateConversation, Cursor, Propose, RecordedAt, Send, Succeed,
 };
@@ -78,6 +79,10 @@ impl Turn<'_> {
             // No renewal is due, and another member has carried out what the leavers proposed.
             outbox::delete(self.db, row.id, unsent.message_id)?;
             return self.deliver(row);
+        }
+        let is_claim = row.state == ConversationState::Creating && row.kind == Kind::Direct && row.cursor > 0;
+        if is_claim && self.is_complete(&row)? {
+            return self.is_claimed(row);
         }
         let claimed = unsent.input.as_deref().map(wire::decode::<ClaimedKeyPackages>).transpose();
         let claimed = claimed.map_err(|_| Error::Database(crate::DatabaseError::Damaged))?;
@@ -219,6 +224,7 @@ impl Turn<'_> {
                 Some(other) if other != id => self.supersede(row),
                 _ => self.reclaim(row),
             },
+            OutboxKind::Create if code == Some(ErrorCode::UnsupportedSuite) => self.create_anew(row),
             OutboxKind::Add if is_about_packages(&row, refusal) => {
                 self.change(&row, |group, device, _| group.discard_pending(device))??;
                 self.claim_again(row)
@@ -462,5 +468,6 @@ mod tests {
         client.handle_disconnected(due);
         let retry_at = client.poll_timeout().unwrap();
         assert!(!client.wants_connection(retry_at - 1) && client.wants_connection(retry_at));
+        assert!(client.wants_connection(retry_at - 3_600_000), "a clock that was set back delays it only so far");
     }
 }

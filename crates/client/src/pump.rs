@@ -48,10 +48,16 @@ impl Turn<'_> {
             return Ok(());
         }
         match row.state {
-            ConversationState::Claiming => self.claim(&row),
+            ConversationState::Claiming if row.cursor > 0 && self.is_behind(&row) => {
+                self.fetch(&row);
+                Ok(())
+            }
+            ConversationState::Claiming => self.claim(row),
             ConversationState::Superseded => self.settle_superseded(&row),
             ConversationState::Left => Ok(()),
             ConversationState::Joining => self.join_from_outside(&row),
+            // Whether the log is one of the group that is here, the answer to that says.
+            ConversationState::Creating if self.is_unheard_of(&row)? => self.deliver(row),
             _ if self.is_behind(&row) => {
                 self.fetch(&row);
                 Ok(())

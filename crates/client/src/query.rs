@@ -9,7 +9,7 @@ use crate::database::{MessageRow, expiry, message, outbox, page, search};
 use crate::{ConversationState, Error, Verification};
 use trust::safety_number::safety_number;
 use trust::{DeviceState, EntryHash, Kind};
-use wire::{ConversationId, DeviceId, MessageId, TenantId, UnixMillis, UserId};
+use wire::{ConversationId, DeviceId, GroupId, MessageId, TenantId, UnixMillis, UserId};
 
 /// Who this device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,9 @@ pub struct Position {
     pub cursor: u64,
     /// The hash of the log up to it.
     pub hash: EntryHash,
-    /// The epoch of the MLS group; absent when the device is in none.
+    /// The MLS group; absent when the device is in none.
+    pub group: Option<GroupId>,
+    /// The epoch of that group.
     pub epoch: Option<u64>,
 }
 
@@ -189,7 +191,8 @@ impl Client {
         self.turn(now, |turn| {
             let Some(row) = conversation::find(turn.db, id)? else { return Ok(None) };
             let epoch = turn.epoch(&row)?;
-            Ok(Some(Position { generation: row.generation, cursor: row.cursor, hash: row.entry_hash, epoch }))
+            let ConversationRow { generation, cursor, entry_hash: hash, group, .. } = row;
+            Ok(Some(Position { generation, cursor, hash, group, epoch }))
         })
     }
 

@@ -10,7 +10,7 @@ use crate::session::Work;
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
 use e2ee::{Committed, Opened};
-use trust::{Aad, EntryHash, LeafIdentity};
+use trust::{Aad, Committer, EntryHash, Kind, LeafIdentity};
 use wire::event::Recorded;
 use wire::request::{Cursor, Fetched};
 use wire::sabotage::{Defence, stands};
@@ -41,7 +41,7 @@ impl Turn<'_> {
         let in_order = entry.seq == row.cursor + 1 || !stands(Defence::LogOrder);
         let follows = in_order && recorded.generation == row.generation;
         // A fetch on its way brings this entry too: processing it twice is harmless, out of order it is not.
-        if follows && is_followed(&row) && !self.memory.waiting.contains(&id) {
+        if follows && is_followed(&row) && !self.memory.waiting.contains(&id) && !self.is_unheard_of(&row)? {
             self.process(&mut row, entry)?;
         }
         Ok(())
@@ -128,7 +128,9 @@ impl Turn<'_> {
                     Some(unsent) => self.own_group_recorded(row, unsent, entry)?,
                     None => false,
                 };
-                if is_own {
+                if is_own && row.state == ConversationState::Creating && row.kind == Kind::Direct {
+                    self.go_on_claiming(row)?;
+                } else if is_own {
                     self.becomes_active(row);
                 } else {
                     self.lost(row, entry, "this device has not sent it: its state was copied or restored", true)?;
@@ -235,6 +237,9 @@ impl Turn<'_> {
 
     fn follow(&mut self, row: &mut ConversationRow, commit: &Committed) -> Result<(), Error> {
         if commit.self_removed {
+            let own = self.account()?.user;
+            let by_own = matches!(commit.committer, Committer::Member(leaf) if leaf.user == own);
+            self.taken_out_by_own(row.id, by_own)?;
             return self.leave(row);
         }
         if row.state == ConversationState::Leaving {

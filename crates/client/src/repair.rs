@@ -64,8 +64,7 @@ impl Turn<'_> {
     /// The server counts this device among the members of conversations that it does not know: it was put back to an old
     /// copy, or a Welcome is for a key package that it does not have. It rejoins them, when no Welcome is left to be tried.
     pub(crate) fn adopt(&mut self) -> Result<(), Error> {
-        let welcomed = self.memory.ask_for_welcomes || !self.memory.welcomes.is_empty();
-        if welcomed || self.memory.session.is_busy(&Work::FetchWelcomes, self.now) {
+        if self.may_be_welcomed() {
             return Ok(());
         }
         while let Some(id) = self.memory.unknown.pop_first() {
@@ -102,6 +101,8 @@ impl Turn<'_> {
     }
 
     pub(crate) fn fetched_group(&mut self, id: ConversationId, current: CurrentGroup) -> Result<(), Error> {
+        // Of every Welcome into an epoch up to this one the server tells when it is asked now.
+        self.memory.ask_for_welcomes |= self.conversation(id)?.state == ConversationState::Joining;
         self.memory.repairs.insert(id, current);
         Ok(())
     }
@@ -188,18 +189,8 @@ impl Turn<'_> {
             self.mark_gap(row, row.begins, "this device has joined anew: it cannot read what was said before")?;
         }
         self.take_prepared(row, unsent)?;
-        self.claim_if_incomplete(row)
-    }
-
-    /// A direct conversation whose other half was never added goes on with that.
-    pub(crate) fn claim_if_incomplete(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
-        let Some(peer) = row.peer else { return Ok(()) };
-        let members = self.peek(row, Group::members)?.unwrap_or_default();
-        if !members.iter().any(|leaf| leaf.identity.user == peer) {
-            row.state = ConversationState::Claiming;
-            row.claim_key = Some(self.entropy.array());
-        }
-        Ok(())
+        // A direct conversation whose other half was never added goes on with that.
+        if self.is_complete(row)? { Ok(()) } else { self.go_on_claiming(row) }
     }
 
     /// The rejoining is in the log, and what was recorded before it is not to be had: where this device's part of the log goes
@@ -229,6 +220,13 @@ impl Turn<'_> {
             (row.kind, row.peer) = seen;
         }
         Ok(())
+    }
+
+    /// Whether the other half of a direct conversation is in its group.
+    pub(crate) fn is_complete(&mut self, row: &ConversationRow) -> Result<bool, Error> {
+        let Some(peer) = row.peer.filter(|_| row.kind == Kind::Direct) else { return Ok(true) };
+        let members = self.peek(row, Group::members)?.unwrap_or_default();
+        Ok(members.is_empty() || members.iter().any(|leaf| leaf.identity.user == peer))
     }
 
     /// The server has this very conversation, with a group that this device does not know: it was put back to a copy from

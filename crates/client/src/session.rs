@@ -8,7 +8,8 @@ use wire::{ConversationId, DeviceId, MessageId, UnixMillis, UserId};
 /// An answer that takes longer means that the connection is dead.
 const ANSWER_DEADLINE_MS: u64 = 30_000;
 const BACK_OFF_FIRST_MS: u64 = 250;
-const BACK_OFF_MAX_MS: u64 = 60_000;
+/// Pauses between attempts to connect grow up to this.
+pub(crate) const BACK_OFF_MAX_MS: u64 = 60_000;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
 use e2ee::Suite;
-use trust::{GroupPolicy, Kind};
+use trust::{GroupPolicy, Kind, registry};
 use wire::request::{ClaimKeyPackages, ClaimedKeyPackages, CreateConversation};
 use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal, UnixMillis, UserId};
 
@@ -46,10 +46,22 @@ impl Client {
 }
 
 impl Turn<'_> {
-    pub(crate) fn claim(&mut self, row: &ConversationRow) -> Result<(), Error> {
+    pub(crate) fn claim(&mut self, row: ConversationRow) -> Result<(), Error> {
+        if row.group.is_some() && self.is_complete(&row)? {
+            return self.is_claimed(row);
+        }
         let (Some(user), Some(idempotency_key)) = (row.peer, row.claim_key) else { return Ok(()) };
         self.request(Work::Claim(row.id), &ClaimKeyPackages { user, devices: Vec::new(), idempotency_key });
         Ok(())
+    }
+
+    /// Another device of this person has added the other half meanwhile.
+    pub(crate) fn is_claimed(&mut self, row: ConversationRow) -> Result<(), Error> {
+        outbox::delete_kind(self.db, row.id, OutboxKind::Add)?;
+        let row = ConversationRow { state: ConversationState::Active, claim_key: None, ..row };
+        conversation::save(self.db, &row)?;
+        self.tell(Event::ConversationChanged(row.id));
+        self.deliver(row)
     }
 
     pub(crate) fn claimed(&mut self, id: ConversationId, claimed: ClaimedKeyPackages) -> Result<(), Error> {
@@ -58,6 +70,9 @@ impl Turn<'_> {
         let Some(row) = claiming else { return Ok(()) };
         if claimed.packages.is_empty() {
             return self.claim_again(row);
+        }
+        if self.move_alone(row.clone())? {
+            return Ok(());
         }
         let row = if row.group.is_some() { row } else { self.create_direct(row)? };
         let add = MessageId::from_bytes(self.entropy.array());
@@ -92,6 +107,53 @@ impl Turn<'_> {
         let key = MessageId::from_bytes(self.entropy.array());
         outbox::insert(self.db, row.id, OutboxKind::Create, key, None, Some(&wire::encode(&create)))?;
         Ok(ConversationRow { group: Some(group_id), ..row })
+    }
+
+    /// Whether the server has yet to say that it took the group that this device has made.
+    pub(crate) fn is_unheard_of(&self, row: &ConversationRow) -> Result<bool, Error> {
+        let is_new = row.state == ConversationState::Creating;
+        Ok(is_new && outbox::find_kind(self.db, row.id, OutboxKind::Create)?.is_some())
+    }
+
+    /// The tenant's suite has changed since the group was made, and the server has not heard of the group.
+    pub(crate) fn create_anew(&mut self, mut row: ConversationRow) -> Result<(), Error> {
+        let suite = self.account()?.suite;
+        let made = self.peek(&row, |group| Ok((group.suite().code(), group.policy().clone())))?;
+        let Some((_, policy)) = made.filter(|(made_in, _)| *made_in != suite) else {
+            self.leave(&mut row)?;
+            return Ok(conversation::save(self.db, &row)?);
+        };
+        self.forget_group(&row)?;
+        outbox::delete_kind(self.db, row.id, OutboxKind::Create)?;
+        let mut row = self.create_group(row, &policy)?;
+        outbox::unseal(self.db, row.id)?;
+        self.claim_wishes_anew(row.id)?;
+        if outbox::find_kind(self.db, row.id, OutboxKind::Add)?.is_some() {
+            self.go_on_claiming(&mut row)?;
+        }
+        conversation::save(self.db, &row)?;
+        self.memory.attention.insert(row.id);
+        Ok(())
+    }
+
+    /// The other half of a direct conversation is yet to be added; the caller saves the row.
+    pub(crate) fn go_on_claiming(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        outbox::delete_kind(self.db, row.id, OutboxKind::Add)?;
+        row.state = ConversationState::Claiming;
+        row.claim_key = Some(self.entropy.array());
+        Ok(())
+    }
+
+    /// Who is alone in a group of a weaker suite than the tenant's cannot add anybody there: another group comes first.
+    fn move_alone(&mut self, mut row: ConversationRow) -> Result<bool, Error> {
+        let Some(suite) = self.peek(&row, |group| Ok(group.suite().code()))? else { return Ok(false) };
+        if registry::is_as_strong(suite, self.account()?.suite) {
+            return Ok(false);
+        }
+        row.state = ConversationState::Creating;
+        conversation::save(self.db, &row)?;
+        self.begin_succession(&row, None)?;
+        Ok(true)
     }
 
     pub(crate) fn claim_refused(&mut self, id: ConversationId, refusal: &Refusal) -> Result<(), Error> {

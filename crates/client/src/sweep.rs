@@ -19,7 +19,8 @@ impl Turn<'_> {
     /// A user's devices have become fewer: every group is looked at.
     pub(crate) fn sweep_everywhere(&mut self, user: UserId) -> Result<(), Error> {
         for row in conversation::all(self.db)? {
-            let has_group = matches!(row.state, ConversationState::Active | ConversationState::Repairing);
+            use ConversationState::{Active, Creating, Leaving, Repairing};
+            let has_group = matches!(row.state, Active | Creating | Leaving | Repairing);
             if has_group && !self.gone(&row)?.is_empty() {
                 let mut row = row;
                 self.sweep_soon(&mut row, user)?;
@@ -36,6 +37,15 @@ impl Turn<'_> {
         row.sweep_at = Some(row.sweep_at.map_or(at, |before| before.min(at)));
         self.watch_sweep(row);
         Ok(())
+    }
+
+    /// A device that came in from outside looks for leaves that have gone since it had asked for the group; the caller saves
+    /// the row.
+    pub(crate) fn sweep_on_arrival(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        let gone = self.gone(row)?;
+        let leaves = self.peek(row, e2ee::Group::members)?.unwrap_or_default();
+        let mut swept = leaves.into_iter().map(|leaf| leaf.identity).filter(|leaf| gone.contains(&leaf.device));
+        swept.try_for_each(|leaf| self.sweep_soon(row, leaf.user))
     }
 
     /// Comes back to the conversation when it is time.

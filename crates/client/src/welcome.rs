@@ -26,6 +26,12 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether there may be Welcomes that this device has not tried yet.
+    pub(crate) fn may_be_welcomed(&self) -> bool {
+        let has_some = self.memory.ask_for_welcomes || !self.memory.welcomes.is_empty();
+        has_some || self.memory.session.is_busy(&Work::FetchWelcomes, self.now)
+    }
+
     /// A Welcome into a conversation that this device follows is left where it is: if the device was removed and added
     /// again, the log says so first, and then it is asked for again. One into a group that took another one's place is asked
     /// for when the log comes to that.
@@ -109,6 +115,7 @@ impl Turn<'_> {
         let row = known.unwrap_or_else(|| ConversationRow::new(id, policy.kind, ConversationState::Active));
         let row = ConversationRow {
             state: ConversationState::Active,
+            kind: policy.kind,
             peer,
             group: Some(group.id()),
             generation: welcome.generation,
@@ -121,7 +128,9 @@ impl Turn<'_> {
         };
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
-        outbox::delete_kind(self.db, id, OutboxKind::Rejoin)?;
+        self.taken_out_by_own(id, false)?;
+        self.memory.unknown.remove(&id);
+        // A rejoin that is on its way may be recorded all the same: it stays until its outcome is known.
         self.memory.gaps.remove(&id);
         self.keep(id, Some(group));
         let accept = AcceptWelcome { conversation: id, seq: welcome.seq };

@@ -35,7 +35,14 @@ pub struct Tenant {
 /// All tenants, loaded when they are first asked for.
 pub struct Tenants {
     database: Database,
-    loaded: Mutex<HashMap<String, Arc<Tenant>>>,
+    loaded: Mutex<Loaded>,
+}
+
+#[derive(Default)]
+struct Loaded {
+    by_name: HashMap<String, Arc<Tenant>>,
+    /// How often one was forgotten: what was read before that is not kept after it.
+    forgotten: u64,
 }
 
 impl Tenants {
@@ -52,9 +59,13 @@ impl Tenants {
         if !rules::tenant::is_name(name) {
             return Ok(None);
         }
-        if let Some(tenant) = self.loaded().get(name) {
-            return Ok(Some(Arc::clone(tenant)));
-        }
+        let forgotten = {
+            let loaded = self.loaded();
+            if let Some(tenant) = loaded.by_name.get(name) {
+                return Ok(Some(Arc::clone(tenant)));
+            }
+            loaded.forgotten
+        };
         let asked = name.to_owned();
         let found = self.database.operator().read(move |tx| Ok::<_, Failure>(tx.tenant_named(&asked)?)).await?;
         let Some(found) = found else { return Ok(None) };
@@ -70,8 +81,12 @@ impl Tenants {
             store,
             passwords,
         });
-        self.loaded().insert(tenant.name.clone(), Arc::clone(&tenant));
-        Ok(Some(tenant))
+        let mut loaded = self.loaded();
+        if loaded.forgotten != forgotten {
+            return Ok(Some(tenant));
+        }
+        // Another connection may have loaded it meanwhile: there is one of it.
+        Ok(Some(Arc::clone(loaded.by_name.entry(tenant.name.clone()).or_insert(tenant))))
     }
 
     /// Name and id of every tenant.
@@ -83,12 +98,19 @@ impl Tenants {
         Ok(all.into_iter().map(|tenant| (tenant.name, tenant.tenant)).collect())
     }
 
-    /// Forgets a tenant that was destroyed.
-    pub fn forget(&self, name: &str) {
-        self.loaded().remove(name);
+    /// Whether the tenant is still as it was loaded.
+    pub fn is_current(&self, tenant: &Arc<Tenant>) -> bool {
+        self.loaded().by_name.get(&tenant.name).is_some_and(|loaded| Arc::ptr_eq(loaded, tenant))
     }
 
-    fn loaded(&self) -> MutexGuard<'_, HashMap<String, Arc<Tenant>>> {
+    /// Forgets a tenant that was destroyed or changed; connections that were greeted before do not log in any more.
+    pub fn forget(&self, name: &str) {
+        let mut loaded = self.loaded();
+        loaded.by_name.remove(name);
+        loaded.forgotten += 1;
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

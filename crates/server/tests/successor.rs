@@ -152,10 +152,13 @@ async fn a19_a_tenants_suite_only_becomes_stronger() {
     let (server, pair) = acme().await;
     let set = async |suite| server.admin().call_async(&SetSuite { name: "acme".into(), suite }).await;
     assert!(!set(Suite::Classical).await.unwrap().changed);
+    let (mut greeted, greeting) = Line::hello(&server, "acme").await;
     let changed = set(Suite::PostQuantum).await.unwrap();
     assert_eq!((changed.suite.as_str(), changed.changed), ("post-quantum", true));
-    let Pair { mut to_alice, alice, .. } = pair;
+    let Pair { mut to_alice, alice, bob, .. } = pair;
     to_alice.gone().await;
+    greeted.begin(&bob.prove(&greeting)).await;
+    greeted.gone().await;
     let (_, greeting) = Line::hello(&server, "acme").await;
     assert_eq!(greeting.suite, 0x004e);
     let mut to_alice = alice.connect(&server).await;

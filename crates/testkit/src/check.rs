@@ -2,7 +2,8 @@
 //! and by no other; nothing is unreadable; nobody is stuck; all agree.
 
 use crate::facts::{ConversationFacts, DeviceFacts, Facts, Line};
-use crate::oracle::{Accepted, Log, Oracle, set};
+use crate::log::{Accepted, Log};
+use crate::oracle::{Oracle, set};
 use client::{ConversationState, MessageState};
 use std::collections::BTreeSet;
 use trust::Kind;
@@ -26,7 +27,7 @@ pub fn check(oracle: &Oracle, facts: &Facts) -> Checked {
     let lied = oracle.lied_until.is_some();
     let mut checked = Checked { violations: oracle.violations.clone(), lied, ..Checked::default() };
     for device in &facts.devices {
-        if device.unsent > 0 {
+        if device.unsent > 0 && !oracle.is_revoked(device.device) {
             checked.violations.push(format!("{} has {} things unsent", device.device, device.unsent));
         }
         for (id, log) in &oracle.logs {
@@ -34,7 +35,7 @@ pub fn check(oracle: &Oracle, facts: &Facts) -> Checked {
         }
     }
     for (id, log) in &oracle.logs {
-        checked.agreement(facts, *id, log);
+        checked.agreement(oracle, facts, *id, log);
     }
     checked
 }
@@ -42,19 +43,16 @@ pub fn check(oracle: &Oracle, facts: &Facts) -> Checked {
 impl Checked {
     fn device(&mut self, oracle: &Oracle, device: &DeviceFacts, id: ConversationId, log: &Log) {
         // Who leaves a group in which nobody else is forgets it, and tells nobody.
-        let is_member = log
-            .epochs
-            .values()
-            .next_back()
-            .is_some_and(|now| now.members.contains(&device.device) && now.members.len() > 1);
-        let alone = log.epochs.values().next_back().is_some_and(|now| now.members == [device.device]);
+        let is_in = log.now().is_some_and(|now| now.members.contains(&device.device));
+        let alone = is_in && log.now().is_some_and(|now| oracle.people(&now.members).len() == 1);
+        let is_member = is_in && !alone;
         let Some(facts) = device.conversations.get(&id) else {
             if is_member {
                 self.violations.push(format!("{} is a member of {id} and does not know it", device.device));
             }
             return;
         };
-        if !alone {
+        if !alone && !oracle.is_revoked(device.device) {
             self.state(device, id, facts, is_member);
         }
         self.order(device, id, facts);
@@ -120,7 +118,15 @@ impl Checked {
     ) {
         for (seq, entry) in log.entries.iter().filter(|(_, entry)| entry.kind == EntryKind::Application) {
             let held = facts.held.get(&entry.message_id);
-            if !should_read(log, entry, device) {
+            let revoked = oracle.revoked.get(&device.device);
+            if held.is_some() && revoked.is_some_and(|until| entry.order > *until) {
+                self.violations.push(format!("{} reads {seq} of {id}, and was revoked before", device.device));
+            } else if held.is_none() && revoked.is_some() && *seq > facts.position.cursor {
+                // The server gives it nothing any more.
+                self.excused += 1;
+            } else if held.is_none() && has_forgotten(oracle, device, log, facts) && *seq > facts.position.cursor {
+                self.excused += 1;
+            } else if !log.is_reader(device.device, *seq) {
                 if held.is_some() {
                     self.violations.push(format!("{} reads {seq} of {id}, which is not for it", device.device));
                 }
@@ -147,6 +153,10 @@ impl Checked {
             if let Some(change) = change.filter(|_| facts.held.contains_key(&later) && text.is_some()) {
                 text.clone_from(&change.text);
             }
+        }
+        // What a revoked device changes of its own, it changes for itself alone.
+        if said.author == device.user && oracle.is_revoked(device.device) && device.unsent > 0 {
+            return;
         }
         let line = facts.lines.iter().find(|line| line.id == Some(id));
         let shown = line.map(|line| (line.author, line.text.clone()));
@@ -180,7 +190,9 @@ impl Checked {
         for line in facts.lines.iter().filter(broken) {
             let entry = line.seq.and_then(|seq| log.entries.get(&seq).map(|entry| (seq, entry)));
             let excused = match entry {
-                Some((seq, entry)) => is_excused(oracle, device, id, log, seq, entry),
+                Some((seq, entry)) => {
+                    oracle.never_joined(device.device, id, seq) || is_excused(oracle, device, id, log, seq, entry)
+                }
                 // A message that nobody accepted, because its author was removed first, says so.
                 None => line.state == MessageState::Failed || is_marker(oracle, device, line),
             };
@@ -191,16 +203,23 @@ impl Checked {
     }
 
     /// Whoever is a member at the end stands at the same place, with the same members and the same admins.
-    fn agreement(&mut self, facts: &Facts, id: ConversationId, log: &Log) {
-        let Some(now) = log.epochs.values().next_back() else { return };
+    fn agreement(&mut self, oracle: &Oracle, facts: &Facts, id: ConversationId, log: &Log) {
+        let Some(now) = log.now() else { return };
         let head = log.entries.keys().next_back().copied().unwrap_or_default();
         let inside = facts.devices.iter().filter(|device| now.members.contains(&device.device));
         let standing: Vec<_> = inside.filter_map(|device| device.conversations.get(&id).map(|c| (device, c))).collect();
         for (device, here) in standing.iter().filter(|(_, here)| here.state != ConversationState::Left) {
-            let place = (here.position.cursor, here.position.epoch);
-            if place != (head, Some(now.epoch)) && !(self.lied && place.1 == Some(now.epoch)) {
-                let want = (head, now.epoch);
+            let position = &here.position;
+            let (place, group) = ((position.cursor, position.epoch), position.group);
+            let (want, is_there) = ((head, now.epoch), group == Some(now.group) && place.1 == Some(now.epoch));
+            if !is_there || (place.0 != head && !self.lied) {
                 self.violations.push(format!("{} stands at {place:?} of {id}, not at {want:?}", device.device));
+            }
+            if here.kind != now.policy.kind {
+                self.violations.push(format!("{} takes {id} for a {:?}", device.device, here.kind));
+            }
+            if oracle.is_weak(id) || here.suite != Some(now.suite) {
+                self.violations.push(format!("{} is in {id} of suite {:?}", device.device, here.suite));
             }
             if set(&here.members) != set(&now.members) {
                 self.violations.push(format!("{} has other members of {id} than the server", device.device));
@@ -211,6 +230,10 @@ impl Checked {
                 self.violations.push(format!("{} has other admins of {id} than the server", device.device));
             }
         }
+        if standing.iter().any(|(_, here)| here.state == ConversationState::Active) {
+            self.violations.extend(oracle.out_of_place(id));
+        }
+        let standing: Vec<_> = standing.into_iter().filter(|(_, here)| here.state != ConversationState::Left).collect();
         if !self.lied && standing.windows(2).any(|pair| pair[0].1.position.hash != pair[1].1.position.hash) {
             self.violations.push(format!("the members of {id} have different logs"));
         }
@@ -218,11 +241,6 @@ impl Checked {
             self.violations.push(format!("the members of {id} have different admins"));
         }
     }
-}
-
-/// The readers of a message are exactly the members of its epoch.
-fn should_read(log: &Log, entry: &Accepted, device: &DeviceFacts) -> bool {
-    log.epochs.get(&entry.epoch).is_some_and(|epoch| epoch.members.contains(&device.device))
 }
 
 /// The only loss by design: a device that was put back to an old copy cannot read what it had itself sent since, and from
@@ -247,6 +265,13 @@ fn is_excused(
         let lost = since.filter(own).any(|(_, other)| other.order <= restored.order);
         own_message || (lost && before_rejoin)
     })
+}
+
+/// Whether a device has forgotten the conversation, which only its own person was in, and told nobody: a further device of the
+/// person that comes in later finds its leaf there.
+fn has_forgotten(oracle: &Oracle, device: &DeviceFacts, log: &Log, facts: &ConversationFacts) -> bool {
+    let is_own = log.now().is_some_and(|now| oracle.people(&now.members) == BTreeSet::from([device.user]));
+    facts.state == ConversationState::Left && is_own
 }
 
 /// A place holder for entries that the server had deleted before a device that was put back could see them.

@@ -23,8 +23,12 @@ pub enum Decision {
     Start(usize),
     /// A copy of the device's database is put aside.
     PutAside(usize),
+    /// A person carries the code that their new device shows to this one.
+    Carry(usize),
     /// Something goes wrong.
     Fault(Fault),
+    /// The operator gives the tenant the strongest cipher suite.
+    Strengthen,
 }
 
 /// What a person does.
@@ -61,6 +65,10 @@ pub enum Verb {
     Leave,
     /// Renames a group.
     Rename,
+    /// Makes a new device theirs.
+    Link,
+    /// Revokes another device of theirs.
+    Revoke,
 }
 
 /// What goes wrong.

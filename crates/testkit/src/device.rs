@@ -1,6 +1,7 @@
 //! One device of one person: the real client, its database, its connection, and what an operating system would do for it.
 
 use crate::dice::Dice;
+use crate::linking::Code;
 use crate::server::Server;
 use anyhow::Result;
 use client::{Client, Database, DatabaseKey, Event};
@@ -8,6 +9,9 @@ use mifeng_server::gateway::embedded::Line;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use wire::{ConversationId, DeviceId, UnixMillis, UserId};
+
+/// The user of a device that is not linked yet.
+const NOBODY: UserId = UserId::from_bytes([0; 16]);
 
 /// A device, alive or not.
 pub struct Device {
@@ -25,6 +29,10 @@ pub struct Device {
     pub link: Option<Link>,
     /// How much its clock is ahead.
     pub skew_ms: i64,
+    /// It is to be linked, or is being linked.
+    pub linking: bool,
+    /// The code that it shows.
+    pub code: Option<Code>,
     /// Copies of its database that were put aside.
     pub copies: Vec<Copy>,
     /// What it has told since somebody last looked.
@@ -63,11 +71,13 @@ impl Device {
         Self {
             person,
             handle: handle.into(),
-            user: UserId::from_bytes([0; 16]),
+            user: NOBODY,
             id: DeviceId::from_bytes([0; 16]),
             client: None,
             link: None,
             skew_ms: 0,
+            linking: false,
+            code: None,
             copies: Vec::new(),
             told: Vec::new(),
             heard: Vec::new(),
@@ -138,6 +148,11 @@ impl Device {
         remove_file(&self.file);
         self.file = next;
         Ok(())
+    }
+
+    /// Whether it speaks for somebody, or did before it was revoked.
+    pub fn is_linked(&self) -> bool {
+        self.user != NOBODY
     }
 
     /// What its clock says.

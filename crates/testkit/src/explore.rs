@@ -50,16 +50,32 @@ impl Templates {
     }
 }
 
-/// The shape of the world of a seed: from 3 to 6 people; of 20 worlds one is post-quantum.
+/// The shape of the world of a seed: from 2 to 5 people, in most worlds with two devices each; of 20 worlds one is
+/// post-quantum.
 pub const fn shape(seed: u64) -> Shape {
     let post_quantum = seed % 20 == 7;
-    let people = if post_quantum { 3 } else { 3 + (seed % 4) as usize };
-    Shape { people, devices: 1, post_quantum }
+    let (people, devices, spare) = match seed % 7 {
+        _ if post_quantum => (3, 1, 0),
+        0 => (3, 1, 0),
+        1 => (4, 1, 0),
+        2 => (5, 1, 0),
+        3 => (2, 2, 0),
+        4 | 5 => (3, 2, 0),
+        // Linking is for people whose server lets them.
+        _ if is_hostile(seed) => (4, 1, 0),
+        _ => (3, 1, 2),
+    };
+    Shape { people, devices, post_quantum, spare }
 }
 
 /// In one world of ten the server is hostile, until the end.
 pub const fn is_hostile(seed: u64) -> bool {
     seed % 10 == 3
+}
+
+/// In some of the worlds that begin with the classical suite, the tenant is given the post-quantum one.
+pub const fn strengthens(seed: u64) -> bool {
+    !shape(seed).post_quantum && seed % 8 == 5
 }
 
 /// Runs the schedule of a seed.
@@ -73,7 +89,7 @@ pub fn explore(templates: &Templates, seed: u64) -> Result<Outcome> {
         if is_hostile(seed) {
             world.beset(Some(Box::new(Random::new(seed, 6))));
         }
-        let mut generator = Generator::new(seed, world.devices.len());
+        let mut generator = Generator::new(seed, world.devices.len(), strengthens(seed));
         while let Some(decision) = generator.next(world) {
             trace.decisions.push(decision);
             if world.apply(decision) {
@@ -117,9 +133,9 @@ fn run(
     seed: u64,
     drive: impl FnOnce(&mut World),
 ) -> Result<(Vec<String>, Tally, String)> {
-    let template = templates.of(shape)?;
+    let template = templates.of(shape.founded())?;
     let folder = scratch()?;
-    let mut world = template.world(folder.path(), seed)?;
+    let mut world = template.world(folder.path(), seed, shape.spare)?;
     world.tally.events.push(0);
     world.tally.post_quantum = u64::from(shape.post_quantum);
     world.tally.hostile = u64::from(is_hostile(seed));
@@ -173,6 +189,9 @@ pub fn finish(world: &mut World) -> Result<Checked> {
 /// In every conversation that goes on, every member says something.
 fn everybody_speaks(world: &mut World) {
     for device in 0..world.devices.len() {
+        if world.oracle.is_revoked(world.devices[device].id) {
+            continue;
+        }
         let views = world.devices[device].client.as_ref().map(|client| client.conversations());
         let open = views.and_then(Result::ok).into_iter().flatten();
         let open = open.filter(|view| view.state == client::ConversationState::Active).count();

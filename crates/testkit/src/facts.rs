@@ -4,6 +4,7 @@ use crate::world::World;
 use client::content::Body;
 use client::{ConversationState, MessageState, Position};
 use std::collections::BTreeMap;
+use trust::Kind;
 use wire::{ConversationId, DeviceId, MessageId, UserId};
 
 /// Everything that is checked.
@@ -31,8 +32,12 @@ pub struct DeviceFacts {
 pub struct ConversationFacts {
     /// Where it stands.
     pub state: ConversationState,
+    /// Two people, or a group.
+    pub kind: Kind,
     /// Where in log and group.
     pub position: Position,
+    /// The cipher suite of the group.
+    pub suite: Option<u16>,
     /// Devices in the group, as MLS has it here.
     pub members: Vec<DeviceId>,
     /// Admins, as the group says here.
@@ -70,11 +75,13 @@ impl Facts {
         let oracle = &world.oracle;
         let mut devices = Vec::new();
         for device in &mut world.devices {
-            let Some(client) = device.client.as_mut() else { continue };
+            let is_linked = device.is_linked();
+            let Some(client) = device.client.as_mut().filter(|_| is_linked) else { continue };
             let mut conversations = BTreeMap::new();
             for view in client.conversations()? {
                 let Some(position) = client.position(view.id, now)? else { continue };
                 let members = client.members(view.id, now)?;
+                let suite = client.suite(view.id, now)?.map(e2ee::Suite::code);
                 let lines = client.lines(view.id, u32::MAX)?.into_iter().map(|line| Line {
                     id: line.id,
                     seq: line.seq,
@@ -93,7 +100,9 @@ impl Facts {
                 }
                 let facts = ConversationFacts {
                     state: view.state,
+                    kind: view.kind,
                     position,
+                    suite,
                     admins: members.iter().filter(|member| member.admin).map(|member| member.user).collect(),
                     members: members.into_iter().flat_map(|member| member.devices).collect(),
                     forked: view.forked,

@@ -18,6 +18,8 @@ pub struct Generator {
     events: u64,
     /// Whether devices are put back to old copies in this schedule.
     time_travel: bool,
+    /// After how many decisions the operator gives the tenant a stronger suite, if that is still to come.
+    strengthens: Option<u64>,
     first: Vec<Decision>,
 }
 
@@ -37,21 +39,24 @@ const VERBS: &[(u32, Verb)] = &[
     (3, Verb::Demote),
     (4, Verb::Leave),
     (3, Verb::Rename),
+    (2, Verb::Revoke),
 ];
 
 impl Generator {
     /// A schedule of this seed, for so many devices.
-    pub fn new(seed: u64, devices: usize) -> Self {
+    pub fn new(seed: u64, devices: usize, strengthens: bool) -> Self {
         let mut dice = Dice::new(seed).apart(0x6e6e);
         let (acts, faults) = (10 + dice.below(26), 3 + dice.below(6));
         let time_travel = dice.below(4) == 0;
+        // Not before there are groups that have to move.
+        let strengthens = strengthens.then(|| 60 + dice.below(140));
         let someone = |dice: &mut Dice| dice.below(devices as u64) as usize;
         // Nothing happens among people who do not talk.
         let mut first = vec![Decision::Act(someone(&mut dice), Verb::Group, choice(&mut dice) | 3, 0)];
         if dice.below(2) == 0 {
             first.push(Decision::Act(someone(&mut dice), Verb::Direct, choice(&mut dice), 0));
         }
-        Self { dice, acts, faults, events: 0, time_travel, first }
+        Self { dice, acts, faults, events: 0, time_travel, strengthens, first }
     }
 
     /// The next decision; `None` when the schedule is over.
@@ -59,9 +64,13 @@ impl Generator {
         if let Some(first) = self.first.pop() {
             return Some(first);
         }
-        let is_done = self.acts == 0 && self.faults == 0 && self.events >= EVENTS_MIN;
+        let is_done = self.acts == 0 && self.faults == 0 && self.strengthens.is_none() && self.events >= EVENTS_MIN;
         if is_done || self.events >= EVENTS_MAX {
             return None;
+        }
+        if self.strengthens.is_some_and(|after| after <= self.events) {
+            self.strengthens = None;
+            return Some(Decision::Strengthen);
         }
         let mut natural = Vec::new();
         for number in 0..world.devices.len() {
@@ -97,6 +106,12 @@ impl Generator {
             list.push((3, Decision::Start(number)));
             return;
         };
+        if !device.is_linked() && !device.linking {
+            list.push((2, Decision::Act(number, Verb::Link, 0, 0)));
+        }
+        if world.is_shown_a_code(number) {
+            list.push((8, Decision::Carry(number)));
+        }
         match &device.link {
             Some(link) => {
                 if !link.up.is_empty() {

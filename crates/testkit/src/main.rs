@@ -25,6 +25,9 @@ struct Options {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// From one seed to the next: worlds of one kind return at a distance (`explore::shape`).
+    #[arg(long, default_value_t = 1)]
+    step: u64,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -100,7 +103,7 @@ impl Run {
             if is_over || self.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let outcome = explore(&self.templates, self.options.seed + number)?;
+            let outcome = explore(&self.templates, self.options.seed + number * self.options.step)?;
             if tell(&format!("seed {}", outcome.trace.seed), &outcome) {
                 self.keep(&outcome)?;
             }
@@ -149,13 +152,18 @@ fn print(tally: &Tally, failed: u64, took: Duration) {
     }
     let acts: Vec<String> = tally.acts.iter().map(|(verb, count)| format!("{verb} {count}")).collect();
     println!("people: {}", acts.join(", "));
-    println!("{} commits, {} repairs, {} entries excused", tally.commits, tally.repairs, tally.excused);
     println!(
-        "simulation: schedules={} post_quantum={} hostile={} median_events={median} least_faults={faults_least} fault_kinds={} \
+        "{} commits, {} successions, {} devices linked, {} revoked, {} repairs, {} entries excused",
+        tally.commits, tally.successions, tally.linked, tally.revoked, tally.repairs, tally.excused
+    );
+    println!(
+        "simulation: schedules={} post_quantum={} hostile={} strengthened={} successions={} median_events={median} least_faults={faults_least} fault_kinds={} \
          messages={} readings={} failed={failed} seconds={}",
         tally.schedules,
         tally.post_quantum,
         tally.hostile,
+        tally.strengthened,
+        tally.successions,
         tally.faults.len(),
         tally.messages,
         tally.readings,

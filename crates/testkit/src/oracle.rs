@@ -1,13 +1,14 @@
-//! The reference model. It hears every frame that the server answers, and so knows what was accepted, in which epoch, and who
-//! was a member then. It decides nothing in the world.
+//! The reference model. It hears every frame that the server answers, and so knows what was accepted, in which era, and who was
+//! a member then. It decides nothing in the world.
 
+use crate::log::{Accepted, Log};
 use crate::server::Snapshot;
 use client::Position;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use trust::{EntryHash, Kind};
+use trust::{Action, Kind, chain, registry};
 use wire::frame::{self, ServerFrame};
-use wire::request::{Commit, CreateConversation, Propose, RecordedAt, Send};
-use wire::{ConversationId, DeviceId, Entry, EntryKind, Event, MessageId, Op, UserId};
+use wire::request::{Commit, CreateConversation, Propose, RecordedAt, RevokeDevice, Send, Succeed};
+use wire::{ConversationId, DeviceId, EntryKind, Event, GroupId, MessageId, Op, UserId};
 
 /// What a person said, as they said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,32 +19,6 @@ pub struct Said {
     pub target: Option<MessageId>,
     /// The words; absent for a deletion.
     pub text: Option<String>,
-}
-
-/// An entry that the server has accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// Its place among everything that was accepted.
-    pub order: u64,
-    /// What it is.
-    pub kind: EntryKind,
-    /// Its id.
-    pub message_id: MessageId,
-    /// The device that sent it.
-    pub sender: DeviceId,
-    /// The epoch in which it was made.
-    pub epoch: u64,
-}
-
-/// One conversation's log and who was in its epochs.
-#[derive(Debug, Clone, Default)]
-pub struct Log {
-    /// By sequence number.
-    pub entries: BTreeMap<u64, Accepted>,
-    /// As the server had it when the epoch began.
-    pub epochs: BTreeMap<u64, Snapshot>,
-    hashes: HashMap<(u32, u64), EntryHash>,
-    shown: HashMap<(u32, u64), Entry>,
 }
 
 /// A device that was put back to an old copy.
@@ -57,11 +32,16 @@ pub struct Restored {
     pub cursors: HashMap<ConversationId, u64>,
 }
 
+/// How far a device had come in a log, and with which group.
+type Stand = (u64, Option<GroupId>);
+
 /// A request whose answer is awaited.
 #[derive(Debug, Clone)]
 pub enum Asked {
     /// Makes a conversation.
     Create(ConversationId),
+    /// Revokes a device.
+    Revoke(DeviceId),
     /// Appends to a log.
     Append {
         /// Which.
@@ -78,16 +58,20 @@ pub struct Oracle {
     pub logs: BTreeMap<ConversationId, Log>,
     /// What people said, by message.
     pub said: HashMap<MessageId, Said>,
+    /// Devices that were revoked, and what had been accepted until then.
+    pub revoked: BTreeMap<DeviceId, u64>,
     /// Devices that were put back.
     pub restored: Vec<Restored>,
     /// What has gone wrong so far.
     pub violations: Vec<String>,
+    /// The suite that the tenant was given; every group is to move to it.
+    pub suite: Option<u16>,
     /// When the server has lied: what had been accepted until it was honest again.
     pub lied_until: Option<u64>,
     order: u64,
     serial: u64,
     cursors: HashMap<(DeviceId, ConversationId), (u32, u64)>,
-    stood: HashMap<(DeviceId, ConversationId), BTreeSet<u64>>,
+    stood: HashMap<(DeviceId, ConversationId), BTreeSet<Stand>>,
     users: HashMap<DeviceId, UserId>,
 }
 
@@ -127,17 +111,28 @@ impl Oracle {
         };
         let asked = match frame.known()? {
             Op::CreateConversation => Asked::Create(wire::decode::<CreateConversation>(frame.body).ok()?.conversation),
+            Op::RevokeDevice => {
+                let revoke: RevokeDevice = wire::decode(frame.body).ok()?;
+                match chain::decode(&revoke.entry).ok()?.action {
+                    Action::Revoke { device } => Asked::Revoke(device),
+                    _ => return None,
+                }
+            }
             Op::Send => {
                 let send: Send = wire::decode(frame.body).ok()?;
-                append(send.conversation, EntryKind::Application, send.message_id, send.epoch)
+                append(send.conversation, EntryKind::Application, send.message_id, Some(send.epoch))
             }
             Op::Commit => {
                 let commit: Commit = wire::decode(frame.body).ok()?;
-                append(commit.conversation, EntryKind::Commit, commit.message_id, 0)
+                append(commit.conversation, EntryKind::Commit, commit.message_id, None)
+            }
+            Op::Succeed => {
+                let succeed: Succeed = wire::decode(frame.body).ok()?;
+                append(succeed.conversation, EntryKind::Succession, succeed.message_id, Some(succeed.epoch))
             }
             Op::Propose => {
                 let propose: Propose = wire::decode(frame.body).ok()?;
-                append(propose.conversation, EntryKind::Proposal, propose.message_id, propose.epoch)
+                append(propose.conversation, EntryKind::Proposal, propose.message_id, Some(propose.epoch))
             }
             _ => return None,
         };
@@ -152,9 +147,37 @@ impl Oracle {
         }
     }
 
+    /// A device speaks for nobody any more. Says whether that was news.
+    pub fn revoke(&mut self, device: DeviceId) -> bool {
+        let order = self.order;
+        self.revoked.insert(device, order).is_none()
+    }
+
+    /// Whether a device was revoked.
+    pub fn is_revoked(&self, device: DeviceId) -> bool {
+        self.revoked.contains_key(&device)
+    }
+
+    /// Whose devices they are.
+    pub fn people<'d>(&self, devices: impl IntoIterator<Item = &'d DeviceId>) -> BTreeSet<UserId> {
+        devices.into_iter().filter_map(|device| self.users.get(device)).copied().collect()
+    }
+
+    /// Devices that are in a conversation and should not be, or should be and are not: all that speak for a member belong
+    /// there, and none that was revoked.
+    pub fn out_of_place(&self, id: ConversationId) -> Option<String> {
+        let now = self.logs.get(&id)?.now()?;
+        let people = self.people(&now.members);
+        let belongs = |device: &&DeviceId| !self.is_revoked(**device) && people.contains(&self.users[*device]);
+        let wanted: BTreeSet<DeviceId> = self.users.keys().filter(belongs).copied().collect();
+        let odd: Vec<String> =
+            wanted.symmetric_difference(&set(&now.members)).map(|device| device.to_string()).collect();
+        (!odd.is_empty()).then(|| format!("out of place in {id}: {}", odd.join(", ")))
+    }
+
     /// The server has a new conversation, in this state.
     pub fn created(&mut self, conversation: ConversationId, snapshot: Snapshot) {
-        self.logs.entry(conversation).or_default().epochs.entry(snapshot.epoch).or_insert(snapshot);
+        self.logs.entry(conversation).or_default().eras.entry(0).or_insert(snapshot);
     }
 
     /// The server has accepted an entry. Says whether that was news.
@@ -172,24 +195,31 @@ impl Oracle {
             }
             return false;
         }
+        let current = log.era_of(at.seq).map(|era| era.epoch);
+        if accepted.epoch.is_some_and(|made_for| current != Some(made_for)) {
+            let made_for = accepted.epoch;
+            self.violations.push(format!("entry {} of {conversation} is of {made_for:?}, not {current:?}", at.seq));
+        }
         self.order += 1;
         accepted.order = self.order;
         log.entries.insert(at.seq, accepted);
         true
     }
 
-    /// A commit was accepted, and this is what the server has since.
+    /// A commit or a succession was accepted, and this is what the server has since: another era.
     pub fn committed(&mut self, conversation: ConversationId, seq: u64, after: Snapshot) {
-        let log = self.logs.entry(conversation).or_default();
-        let Some(entry) = log.entries.get_mut(&seq) else { return };
-        entry.epoch = after.epoch.saturating_sub(1);
-        let sender = entry.sender;
-        let before = log.epochs.get(&entry.epoch).cloned();
-        if let Some(objection) = before.and_then(|before| self.objection(&before, &after, sender, conversation, seq)) {
-            self.violations.push(format!("the commit at {seq} of {conversation}: {objection}"));
+        let Some(log) = self.logs.get(&conversation) else { return };
+        let (Some(entry), Some(before)) = (log.entries.get(&seq), log.era_of(seq)) else { return };
+        let objection = match entry.kind {
+            EntryKind::Succession => self.objection_to_succession(before, &after, entry.sender),
+            _ => self.objection(before, &after, entry.sender, &log.leavers(seq)),
+        };
+        if let Some(objection) = objection {
+            self.violations
+                .push(format!("the {:?} at {seq} of {conversation}: {objection}", entry.kind).to_lowercase());
         }
         if let Some(log) = self.logs.get_mut(&conversation) {
-            log.epochs.insert(after.epoch, after);
+            log.eras.insert(seq, after);
         }
     }
 
@@ -199,14 +229,15 @@ impl Oracle {
         before: &Snapshot,
         after: &Snapshot,
         sender: DeviceId,
-        conversation: ConversationId,
-        seq: u64,
+        leavers: &BTreeSet<DeviceId>,
     ) -> Option<String> {
         let (was, is) = (set(&before.members), set(&after.members));
         let by = self.users.get(&sender)?;
         let is_admin = before.policy.admins.contains(by);
-        let leavers: BTreeSet<DeviceId> = self.leavers(conversation, seq);
-        let removed = was.difference(&is).any(|device| !leavers.contains(device) && self.users.get(device) != Some(by));
+        let may_remove = |device: &DeviceId| {
+            leavers.contains(device) || self.is_revoked(*device) || self.users.get(device) == Some(by)
+        };
+        let removed = was.difference(&is).any(|device| !may_remove(device));
         let added = is.difference(&was).any(|device| self.users.get(device) != Some(by));
         let direct = before.policy.kind == Kind::Direct;
         let added_whom = is.difference(&was).filter_map(|device| self.users.get(device));
@@ -219,11 +250,24 @@ impl Oracle {
         None
     }
 
-    /// Devices that had said before this entry, in the same epoch, that they leave.
-    fn leavers(&self, conversation: ConversationId, seq: u64) -> BTreeSet<DeviceId> {
-        let Some(log) = self.logs.get(&conversation) else { return BTreeSet::new() };
-        let before = log.entries.range(..seq).rev().take_while(|(_, entry)| entry.kind != EntryKind::Commit);
-        before.filter(|(_, entry)| entry.kind == EntryKind::Proposal).map(|(_, entry)| entry.sender).collect()
+    /// Why the maker of a group may not have put it in the place of the one before, if not.
+    fn objection_to_succession(&self, before: &Snapshot, after: &Snapshot, maker: DeviceId) -> Option<String> {
+        let (was, is) = (set(&before.members), set(&after.members));
+        if before.group == after.group || after.policy != before.policy.successor(before.group) {
+            return Some("its policy is not that of the group before".into());
+        }
+        if !registry::is_as_strong(after.suite, before.suite) {
+            return Some("its suite is weaker".into());
+        }
+        if !is.is_subset(&was) || !is.contains(&maker) {
+            return Some("somebody new is in it".into());
+        }
+        // Of a person whose devices are all gone, none can come along.
+        let here: BTreeSet<DeviceId> = was.into_iter().filter(|device| !self.is_revoked(*device)).collect();
+        if !self.people(&here).is_subset(&self.people(&is)) {
+            return Some("somebody was thrown out".into());
+        }
+        None
     }
 
     /// The server has shown a frame to somebody: the same entry is the same for everybody.
@@ -245,36 +289,35 @@ impl Oracle {
         if place < last {
             self.violations.push(format!("the cursor of {device} in {id} went from {last:?} back to {place:?}"));
         }
-        self.stood.entry((device, id)).or_default().insert(position.cursor);
+        self.stood.entry((device, id)).or_default().insert((position.cursor, position.group));
         let Some(log) = self.logs.get_mut(&id) else { return };
         if *log.hashes.entry(place).or_insert(position.hash) != position.hash && self.lied_until.is_none() {
             self.violations.push(format!("{device} has another log of {id} up to {place:?}"));
         }
-        let Some(epoch) = position.epoch.filter(|_| !members.is_empty()) else { return };
-        if let Some(there) = log.epochs.get(&epoch)
-            && set(&there.members) != set(members)
-        {
-            self.violations.push(format!("{device} sees other members of {id} in epoch {epoch} than the server"));
+        let Some((group, epoch)) = position.group.zip(position.epoch).filter(|_| !members.is_empty()) else { return };
+        match log.era_at(group, epoch) {
+            Some(there) if set(&there.members) == set(members) => {}
+            None if self.lied_until.is_some() => {}
+            _ => self
+                .violations
+                .push(format!("{device} sees other members of {id} in epoch {epoch} of {group} than the server")),
         }
     }
 
-    /// Whether the device was removed again before it had taken up the Welcome to the stay in which this entry was made: the
-    /// server then withdraws the Welcome, and nobody can read for that device.
+    /// Whether the device was removed again before it had taken up the Welcome into the group, or the place in it, in which
+    /// this entry was made: the server then withdraws the Welcome, and nobody can read for that device.
     pub fn never_joined(&self, device: DeviceId, id: ConversationId, seq: u64) -> bool {
-        let Some(log) = self.logs.get(&id) else { return false };
-        let commits = log.entries.iter().filter(|(_, entry)| entry.kind == EntryKind::Commit);
-        let is_in =
-            |entry: &Accepted| log.epochs.get(&(entry.epoch + 1)).is_some_and(|epoch| epoch.members.contains(&device));
-        let (mut joined, mut removed) = (0, None);
-        for (place, entry) in commits {
-            match (*place < seq, is_in(entry)) {
-                (true, false) => joined = *place,
-                (false, false) if removed.is_none() => removed = Some(*place),
-                _ => {}
-            }
-        }
-        let stood = self.stood.get(&(device, id));
-        removed.is_some_and(|removed| stood.is_none_or(|stood| stood.range(joined + 1..removed).next().is_none()))
+        let Some((log, era)) = self.logs.get(&id).and_then(|log| Some((log, log.era_of(seq)?))) else { return false };
+        let (outside, Some(removed)) = log.stay(device, seq) else { return false };
+        let joined = log.beginning_of(era.group).max(outside + 1);
+        let stood = self.stood.get(&(device, id)).into_iter().flatten();
+        !stood.into_iter().any(|(cursor, group)| (joined..removed).contains(cursor) && *group == Some(era.group))
+    }
+
+    /// Whether a conversation's group is of a weaker suite than the tenant was given.
+    pub fn is_weak(&self, id: ConversationId) -> bool {
+        let now = self.logs.get(&id).and_then(Log::now);
+        now.is_some_and(|now| self.suite.is_some_and(|suite| !registry::is_as_strong(now.suite, suite)))
     }
 
     /// A device is put back to a copy that stood there.

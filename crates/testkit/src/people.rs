@@ -5,7 +5,9 @@ use crate::oracle::Said;
 use crate::world::World;
 use client::content::{Body, Content, Reaction};
 use client::{Client, ConversationState, Error, MessageState};
-use wire::{ConversationId, MessageId, UnixMillis, UserId};
+use std::collections::BTreeSet;
+use trust::DeviceState;
+use wire::{ConversationId, DeviceId, MessageId, UnixMillis, UserId};
 
 /// Somebody who acts: their client, the time on their clock, the others.
 struct Actor<'w> {
@@ -25,13 +27,20 @@ impl World {
     /// A person does something with their device, if it is on. Says whether anything was done.
     pub fn act(&mut self, device: usize, verb: Verb, first: u16, second: u16) -> bool {
         let serial = self.oracle.next_serial();
-        let people: Vec<UserId> = self.devices.iter().map(|device| device.user).collect();
+        if verb == Verb::Link {
+            let begun = self.begin_link(device);
+            (0..u64::from(begun)).for_each(|_| self.tally.act(verb));
+            return begun;
+        }
+        let mut others: Vec<UserId> =
+            self.devices.iter().filter(|device| device.is_linked()).map(|device| device.user).collect();
         let now = self.now;
         let Some(acting) = self.devices.get_mut(device) else { return false };
         let (user, at) = (acting.user, acting.now(now));
         let Some(client) = acting.client.as_mut() else { return false };
-        let mut others: Vec<UserId> = people.into_iter().filter(|other| *other != user).collect();
-        others.dedup();
+        others.retain(|other| *other != user);
+        let mut seen = BTreeSet::new();
+        others.retain(|other| seen.insert(*other));
         let mut actor = Actor { client, now: at, user, others, serial, first: first.into(), second: second.into() };
         let acted = actor.act(verb);
         self.devices[device].collect();
@@ -67,6 +76,8 @@ impl Actor<'_> {
             Verb::Delete => self.delete(),
             Verb::React => self.react(),
             Verb::Read => self.client.mark_read(self.conversation()?, self.now).map(|()| None),
+            Verb::Link => Err(Error::AlreadyJoined),
+            Verb::Revoke => self.client.revoke_device(self.own_device()?, self.now).map(|()| None),
             Verb::Add | Verb::Remove | Verb::Promote | Verb::Demote | Verb::Leave | Verb::Rename => self.change(verb),
         }
     }
@@ -121,6 +132,14 @@ impl Actor<'_> {
 
     fn other(&self, choice: usize) -> UserId {
         self.others[choice % self.others.len()]
+    }
+
+    /// Another device of this person.
+    fn own_device(&self) -> Result<DeviceId, Error> {
+        let devices = self.client.devices()?;
+        let others: Vec<DeviceId> =
+            devices.iter().filter(|view| !view.this && view.state == DeviceState::Active).map(|view| view.id).collect();
+        others.get(self.first % others.len().max(1)).copied().ok_or(Error::UnknownDevice)
     }
 
     /// One of the conversations that are not over.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use store::{NewInvite, Tx};
 use tokio::runtime::Runtime;
 use trust::GroupPolicy;
-use wire::{ConversationId, DeviceId, InviteId, TenantId, UnixMillis};
+use wire::{ConversationId, DeviceId, GroupId, InviteId, TenantId, UnixMillis};
 
 /// The tenant of every world.
 pub const TENANT: &str = "acme";
@@ -32,10 +32,14 @@ pub struct Server {
     lives: u32,
 }
 
-/// A conversation as the server has it after a commit.
+/// A conversation as the server has it after a commit or a succession.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The epoch.
+    /// The group that serves it.
+    pub group: GroupId,
+    /// Its cipher suite.
+    pub suite: u16,
+    /// Its epoch.
     pub epoch: u64,
     /// Devices with a leaf, sorted.
     pub members: Vec<DeviceId>,
@@ -144,6 +148,16 @@ impl Server {
         })
     }
 
+    /// Gives the tenant the strongest suite. Says whether it had another one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn strengthen(&self) -> Result<bool> {
+        let request = admin::SetSuite { name: TENANT.into(), suite: admin::Suite::PostQuantum };
+        let set = self.runtime.block_on(admin::set_suite(&self.node, request));
+        set.map(|set| set.changed).map_err(|failure| anyhow::anyhow!("{failure:?}"))
+    }
+
     /// A conversation as it is on the disk.
     ///
     /// # Errors
@@ -152,13 +166,21 @@ impl Server {
         let store = self.node.database.tenant(tenant);
         let read = store.read(move |tx| {
             let Some(there) = tx.conversation(conversation)? else { return Ok(None) };
+            let Some(current) = tx.current_group(conversation)? else { return Ok(None) };
             let members = tx.members(conversation)?.into_iter().map(|member| member.device).collect();
-            Ok::<_, store::Error>(Some((there.epoch, members, tx.group_policy(conversation)?.unwrap_or_default())))
+            let policy = tx.group_policy(conversation)?.unwrap_or_default();
+            Ok::<_, store::Error>(Some((there, current.group_info, members, policy)))
         });
-        let Some((epoch, members, policy)) = self.runtime.block_on(read)? else { return Ok(None) };
+        let Some((there, group_info, members, policy)) = self.runtime.block_on(read)? else { return Ok(None) };
         let policy = GroupPolicy::from_bytes(&policy).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        Ok(Some(Snapshot { epoch, members, policy }))
+        let suite = suite_of(&group_info).context("a GroupInfo has a suite")?;
+        Ok(Some(Snapshot { group: there.group, suite, epoch: there.epoch, members, policy }))
     }
+}
+
+/// `MLSMessage`: version, wire format, then the GroupContext: version, cipher suite (RFC 9420 §6, §8.1).
+fn suite_of(group_info: &[u8]) -> Option<u16> {
+    group_info.get(6..8)?.try_into().ok().map(u16::from_be_bytes)
 }
 
 /// As shipped, but that people who act as fast as a simulation are not taken for a flood.

@@ -12,6 +12,8 @@ pub struct Tally {
     pub post_quantum: u64,
     /// Of those, with a hostile server.
     pub hostile: u64,
+    /// Of those, in which the tenant was given a stronger suite.
+    pub strengthened: u64,
     /// Decisions that were applied, of each schedule.
     pub events: Vec<u64>,
     /// Faults that had an effect, of each schedule.
@@ -24,6 +26,12 @@ pub struct Tally {
     pub messages: u64,
     /// Commits that the server accepted.
     pub commits: u64,
+    /// Groups that took another one's place.
+    pub successions: u64,
+    /// Devices that were linked.
+    pub linked: u64,
+    /// Devices that were revoked.
+    pub revoked: u64,
     /// Readings that the oracle expected and found.
     pub readings: u64,
     /// Entries that could not be read because a device was put back to an old copy.
@@ -53,10 +61,14 @@ impl Tally {
         self.schedules += other.schedules;
         self.post_quantum += other.post_quantum;
         self.hostile += other.hostile;
+        self.strengthened += other.strengthened;
         self.events.extend(other.events);
         self.faults_each.extend(other.faults_each);
         self.messages += other.messages;
         self.commits += other.commits;
+        self.linked += other.linked;
+        self.revoked += other.revoked;
+        self.successions += other.successions;
         self.readings += other.readings;
         self.excused += other.excused;
         self.repairs += other.repairs;

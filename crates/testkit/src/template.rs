@@ -21,6 +21,16 @@ pub struct Shape {
     pub devices: usize,
     /// Suite 0x004E, or else 0x0001.
     pub post_quantum: bool,
+    /// Further devices, one of each of the first people, that are not linked yet.
+    #[serde(default)]
+    pub spare: usize,
+}
+
+impl Shape {
+    /// The shape of the template: what is not linked yet is not in it.
+    pub const fn founded(self) -> Self {
+        Self { spare: 0, ..self }
+    }
 }
 
 /// A world's files at its beginning: everybody has joined, knows everybody, and has published key packages.
@@ -35,7 +45,8 @@ pub struct Template {
 
 const HANDLES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
 const INVITE: &str = "a-simulated-invite";
-const PASSWORD: &[u8] = b"correct-pony-battery-9";
+/// Everybody's.
+pub const PASSWORD: &[u8] = b"correct-pony-battery-9";
 /// Rounds in which everybody joins and catches up.
 const ROUNDS: usize = 200;
 
@@ -45,7 +56,6 @@ impl Template {
     /// # Errors
     /// When it cannot be founded.
     pub fn found(shape: Shape) -> Result<Self> {
-        ensure!(shape.devices == 1, "a person's second device is linked by the first, which the client cannot yet");
         ensure!((2..=HANDLES.len()).contains(&shape.people), "from 2 to {} people", HANDLES.len());
         let folder = scratch()?;
         let (root, now) = (RootKey::ephemeral()?, clock::now());
@@ -56,11 +66,17 @@ impl Template {
         let mut devices = devices(folder.path(), shape, &Dice::new(0xf0));
         for device in &mut devices {
             device.start()?;
+        }
+        for device in devices.iter_mut().step_by(shape.devices) {
             let client = device.client.as_mut().expect("it was started");
             client.join(TENANT, INVITE, &device.handle, PASSWORD, now)?;
         }
         let mut world = World::new(server, devices, tenant, now);
         ensure!(world.settle(ROUNDS), "not everybody has joined: {}", world.unsettled());
+        for number in 0..world.devices.len() {
+            world.begin_link(number);
+        }
+        ensure!(world.settle(ROUNDS), "not every device was linked: {}", world.unsettled());
         world.everybody_looks_up_everybody();
         ensure!(world.settle(ROUNDS), "not everybody was found: {}", world.unsettled());
         let now = world.now;
@@ -68,19 +84,22 @@ impl Template {
         Ok(Self { folder, root, tenant, now, shape })
     }
 
-    /// A world that begins there, in a folder of its own. The seed decides what ids its devices draw.
+    /// A world that begins there, in a folder of its own, with so many devices that are not linked yet. The seed decides what
+    /// ids its devices draw.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn world(&self, folder: &Path, seed: u64) -> Result<World> {
+    pub fn world(&self, folder: &Path, seed: u64, spare: usize) -> Result<World> {
         copy_database(
             &self.folder.path().join("server").join(DATABASE_FOLDER),
             &folder.join("server-0").join(DATABASE_FOLDER),
         )?;
         let server = Server::start(&folder.join("server-0"), self.root.clone(), self.now)?;
-        let mut devices = devices(folder, self.shape, &Dice::new(seed));
+        let mut devices = devices(folder, Shape { spare, ..self.shape }, &Dice::new(seed));
         for (number, device) in devices.iter_mut().enumerate() {
-            copy_file(&device_file(self.folder.path(), number), &device_file(folder, number))?;
+            if number < self.shape.people * self.shape.devices {
+                copy_file(&device_file(self.folder.path(), number), &device_file(folder, number))?;
+            }
             device.start()?;
         }
         Ok(World::new(server, devices, self.tenant, self.now))
@@ -88,13 +107,13 @@ impl Template {
 }
 
 fn devices(folder: &Path, shape: Shape, dice: &Dice) -> Vec<Device> {
-    let numbers = 0..shape.people * shape.devices;
+    let linked = shape.people * shape.devices;
     let device = |number: usize| {
-        let person = number / shape.devices;
+        let person = if number < linked { number / shape.devices } else { number - linked };
         let key = [u8::try_from(number + 1).unwrap_or(u8::MAX); 32];
         Device::new(person, HANDLES[person], device_file(folder, number), key, dice.apart(number as u64 + 1))
     };
-    numbers.map(device).collect()
+    (0..linked + shape.spare).map(device).collect()
 }
 
 fn device_file(folder: &Path, number: usize) -> PathBuf {

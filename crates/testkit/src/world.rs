@@ -8,15 +8,12 @@ use crate::tally::Tally;
 use client::{ConversationState, Error, Event};
 use mifeng_server::gateway::embedded::Line;
 use std::collections::{BTreeSet, VecDeque};
+use trust::registry;
 use wire::frame::{self, ServerFrame};
 use wire::{ConversationId, EntryKind, TenantId, UnixMillis};
 
-/// What is said without a pause comes to an end long before so many turns.
-const TURNS_MAX: u32 = 4_000;
 /// So many requests are told of when they do not end.
 const ASKED_KEPT: usize = 8;
-/// How far time is let go on at once while things settle.
-const NEAR_MS: u64 = 15 * 60_000;
 
 /// Everything there is.
 pub struct World {
@@ -33,7 +30,7 @@ pub struct World {
     /// What happened.
     pub tally: Tally,
     /// What was asked last, by which devices.
-    asked: VecDeque<(usize, &'static str)>,
+    pub(crate) asked: VecDeque<(usize, &'static str)>,
     /// Connections that only the server still believes in.
     pub(crate) orphans: Vec<Line>,
     /// What a hostile server does to frames.
@@ -76,6 +73,8 @@ impl World {
             Decision::Act(device, verb, first, second) => self.act(device, verb, first, second),
             Decision::Start(device) => self.start(device),
             Decision::PutAside(device) => self.put_aside(device),
+            Decision::Strengthen => self.strengthen(),
+            Decision::Carry(device) => self.carry(device),
             Decision::Fault(fault) => {
                 let fired = self.fault(fault);
                 if fired {
@@ -86,7 +85,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self, number: usize) -> bool {
+    pub(crate) fn connect(&mut self, number: usize) -> bool {
         let now = self.now;
         let Some(device) = self.devices.get_mut(number) else { return false };
         let at = device.now(now);
@@ -106,7 +105,7 @@ impl World {
         true
     }
 
-    fn up(&mut self, number: usize) -> bool {
+    pub(crate) fn up(&mut self, number: usize) -> bool {
         let Some(frame) = self.devices.get_mut(number).and_then(|device| device.link.as_mut()?.up.pop_front()) else {
             return false;
         };
@@ -160,6 +159,12 @@ impl World {
                     self.oracle.created(*conversation, snapshot);
                 }
             }
+            Asked::Revoke(device) => {
+                let answered = matches!(frame::read_server(frame), Ok(ServerFrame::Answer { id: of, .. }) if of == id);
+                if answered && self.oracle.revoke(*device) {
+                    self.tally.revoked += 1;
+                }
+            }
             Asked::Append { conversation, accepted } => {
                 let Some((of, at)) = crate::oracle::Oracle::place(frame) else { return };
                 if of != id || !self.oracle.accepted(*conversation, &at, accepted.clone()) {
@@ -167,7 +172,8 @@ impl World {
                 }
                 match accepted.kind {
                     EntryKind::Commit | EntryKind::Succession => {
-                        self.tally.commits += 1;
+                        self.tally.commits += u64::from(accepted.kind == EntryKind::Commit);
+                        self.tally.successions += u64::from(accepted.kind == EntryKind::Succession);
                         if let Some(after) = snapshot(*conversation) {
                             self.oracle.committed(*conversation, at.seq, after);
                         }
@@ -179,7 +185,7 @@ impl World {
         }
     }
 
-    fn down(&mut self, number: usize) -> bool {
+    pub(crate) fn down(&mut self, number: usize) -> bool {
         let Some(link) = self.devices.get_mut(number).and_then(|device| device.link.as_mut()) else { return false };
         let Some(frame) = link.down.pop_front() else {
             let over = link.line.is_none();
@@ -207,7 +213,7 @@ impl World {
         }
     }
 
-    fn tick(&mut self, number: usize) -> bool {
+    pub(crate) fn tick(&mut self, number: usize) -> bool {
         let now = self.now;
         let Some(device) = self.devices.get_mut(number) else { return false };
         let at = device.now(now);
@@ -236,6 +242,7 @@ impl World {
             }
         }
         let events = std::mem::take(&mut self.devices[number].told);
+        self.hear_of_linking(number, &events);
         self.tally.repairs += events.iter().filter(|event| matches!(event, Event::Repaired(_))).count() as u64;
         self.devices[number].heard.extend(events);
     }
@@ -256,7 +263,7 @@ impl World {
         }
     }
 
-    fn pass(&mut self, ms: u64) -> bool {
+    pub(crate) fn pass(&mut self, ms: u64) -> bool {
         self.now += ms;
         if let Some(server) = &self.server {
             server.set_clock(self.now);
@@ -266,20 +273,34 @@ impl World {
         true
     }
 
+    /// Every connection of the tenant ends; who comes again is greeted with the new suite.
+    fn strengthen(&mut self) -> bool {
+        let Some(server) = &self.server else { return false };
+        let changed = server.strengthen().expect("the store writes");
+        if changed {
+            self.oracle.suite = Some(registry::SUITE_XWING);
+            self.tally.strengthened = 1;
+            self.deliver(usize::MAX, None);
+        }
+        changed
+    }
+
     fn put_aside(&mut self, number: usize) -> bool {
         let now = self.now;
-        let Some(device) = self.devices.get_mut(number).filter(|device| device.client.is_some()) else { return false };
+        let is_on = |device: &&mut Device| device.client.is_some() && device.is_linked();
+        let Some(device) = self.devices.get_mut(number).filter(is_on) else { return false };
         if let Err(error) = device.put_aside(now) {
             self.oracle.violated(format!("device {number} cannot be copied: {error:#}"));
         }
         true
     }
 
-    fn start(&mut self, number: usize) -> bool {
+    pub(crate) fn start(&mut self, number: usize) -> bool {
         let Some(device) = self.devices.get_mut(number).filter(|device| device.client.is_none()) else { return false };
         if let Err(error) = device.start() {
             self.oracle.violated(format!("device {number} does not start: {error:#}"));
         }
+        self.link_again(number);
         true
     }
 
@@ -301,107 +322,13 @@ impl World {
         device.collect();
     }
 
-    /// Everything is repaired, and goes on until nothing more happens: `false` when it does not come to rest.
-    pub fn settle(&mut self, rounds: usize) -> bool {
-        for number in 0..self.devices.len() {
-            self.devices[number].skew_ms = 0;
-            self.start(number);
-        }
-        for _ in 0..rounds {
-            if !self.flow() {
-                return false;
-            }
-            if self.unsettled().is_empty() {
-                return true;
-            }
-            let soon = self.devices.iter().filter_map(|device| device.client.as_ref()?.poll_timeout()).min();
-            let wait = soon.map_or(1_000, |at| at.saturating_sub(self.now)).clamp(1, NEAR_MS);
-            self.pass(wait);
-        }
-        false
-    }
-
-    /// Everything on its way arrives, until nothing is: `false` when that does not end.
-    fn flow(&mut self) -> bool {
-        let (mut moved, mut turns) = (true, 0);
-        while std::mem::take(&mut moved) {
-            turns += 1;
-            if turns > TURNS_MAX {
-                self.oracle.violated(format!("somebody asks for ever, without a pause: {:?}", self.asked));
-                return false;
-            }
-            for number in 0..self.devices.len() {
-                moved |= self.connect(number) | self.tick(number);
-                moved |= self.up(number) | self.down(number);
-            }
-        }
-        true
-    }
-
-    /// Who is not at rest, and why; empty when everybody is.
-    pub fn unsettled(&self) -> String {
-        let mut restless = BTreeSet::new();
-        for (number, device) in self.devices.iter().enumerate() {
-            let Some(client) = &device.client else { continue };
-            if !client.is_caught_up() {
-                restless.insert(format!("device {number} has not caught up ({client:?})"));
-            }
-            let unsent = client.unsent().unwrap_or(u64::MAX);
-            if unsent > 0 {
-                restless.insert(format!("device {number} has {unsent} unsent"));
-            }
-            for view in client.conversations().unwrap_or_default() {
-                if !matches!(view.state, ConversationState::Active | ConversationState::Left) {
-                    restless.insert(format!("device {number} is {:?} in {}", view.state, view.id));
-                }
-            }
-        }
-        restless.into_iter().collect::<Vec<_>>().join("; ")
-    }
-
-    /// Where every device stands, for whoever reads about a failure.
-    pub fn describe(&mut self) -> String {
-        let mut lines = Vec::new();
-        for (number, device) in self.devices.iter_mut().enumerate() {
-            let at = device.now(self.now);
-            let Some(client) = device.client.as_mut() else { continue };
-            let due = client.poll_timeout().map(|due| due.saturating_sub(at));
-            lines.push(format!(
-                "device {number} {} {client:?}, unsent {:?}, next in {due:?} ms",
-                device.id,
-                client.unsent()
-            ));
-            for event in &device.heard {
-                lines.push(format!("    {event:?}").chars().take(230).collect());
-            }
-            for view in client.conversations().unwrap_or_default() {
-                let position = client.position(view.id, at).ok().flatten();
-                let place = position.map(|position| (position.generation, position.cursor, position.epoch));
-                lines.push(format!("  {} {:?} {:?} at {place:?}", view.id, view.kind, view.state));
-            }
-        }
-        for (id, log) in &self.oracle.logs {
-            lines.push(format!("{id}"));
-            for (seq, entry) in &log.entries {
-                lines.push(format!(
-                    "  {seq} {:?} epoch {} by {} ({})",
-                    entry.kind, entry.epoch, entry.sender, entry.order
-                ));
-            }
-            for (epoch, there) in &log.epochs {
-                lines.push(format!("  epoch {epoch}: {:?}", there.members));
-            }
-        }
-        lines.join("\n")
-    }
-
     /// Everybody gets to know everybody, as after joining.
     pub fn everybody_looks_up_everybody(&mut self) {
         let handles: Vec<String> = self.devices.iter().map(|device| device.handle.clone()).collect();
         for device in &mut self.devices {
             let at = device.now(self.now);
             let Some(client) = device.client.as_mut() else { continue };
-            for handle in handles.iter().filter(|handle| **handle != device.handle) {
+            for handle in handles.iter().filter(|handle| **handle != device.handle).collect::<BTreeSet<_>>() {
                 client.find_user(handle, at).expect("a live client asks");
             }
             device.collect();
@@ -436,7 +363,9 @@ impl World {
 fn tells_of_logs(frame: &[u8]) -> bool {
     match frame::read_server(frame) {
         Ok(ServerFrame::Event { kind, body }) => match wire::Event::decode(kind, body) {
-            Ok(Some(wire::Event::Recorded(recorded))) => recorded.entry.kind == EntryKind::Commit,
+            Ok(Some(wire::Event::Recorded(recorded))) => {
+                matches!(recorded.entry.kind, EntryKind::Commit | EntryKind::Succession)
+            }
             _ => false,
         },
         Ok(ServerFrame::Answer { body, .. }) => body.len() > 8,

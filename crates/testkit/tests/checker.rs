@@ -9,18 +9,21 @@ use mifeng_testkit::check::check;
 use mifeng_testkit::decision::{Decision, Verb};
 use mifeng_testkit::explore::{ROUNDS, finish};
 use mifeng_testkit::facts::{ConversationFacts, Facts, Line};
-use mifeng_testkit::oracle::{Accepted, Oracle};
+use mifeng_testkit::log::Accepted;
+use mifeng_testkit::oracle::Oracle;
+use mifeng_testkit::server::Snapshot;
 use mifeng_testkit::template::{Shape, Template, scratch};
 use mifeng_testkit::world::World;
 use tempfile::TempDir;
+use trust::{Kind, registry};
 use wire::request::RecordedAt;
-use wire::{ConversationId, EntryKind, MessageId, frame};
+use wire::{ConversationId, DeviceId, EntryKind, GroupId, MessageId, frame};
 
 /// Three people, a group of all, a conversation of two, and what they say.
 fn world() -> (TempDir, World) {
-    let shape = Shape { people: 3, devices: 1, post_quantum: false };
+    let shape = Shape { people: 3, devices: 1, post_quantum: false, spare: 0 };
     let (template, folder) = (Template::found(shape).unwrap(), scratch().unwrap());
-    let mut world = template.world(folder.path(), 1).unwrap();
+    let mut world = template.world(folder.path(), 1, 0).unwrap();
     world.act(0, Verb::Group, 3, 0);
     world.act(1, Verb::Direct, 0, 0);
     for _ in 0..2 {
@@ -32,7 +35,7 @@ fn world() -> (TempDir, World) {
 }
 
 fn group<'f>(facts: &'f mut Facts, oracle: &Oracle, device: usize) -> &'f mut ConversationFacts {
-    let everybody = |id: &&ConversationId| oracle.logs[*id].epochs.values().next_back().unwrap().members.len() == 3;
+    let everybody = |id: &&ConversationId| oracle.logs[*id].now().unwrap().members.len() == 3;
     let id = *oracle.logs.keys().find(everybody).unwrap();
     facts.devices[device].conversations.get_mut(&id).unwrap()
 }
@@ -48,7 +51,7 @@ fn a_false_fact_is_found() {
     let (_folder, mut world) = world();
     let facts = Facts::of(&mut world).unwrap();
     type Falsify = fn(&mut ConversationFacts);
-    let cases: [(&str, Falsify); 13] = [
+    let cases: [(&str, Falsify); 16] = [
         ("does not read", |group| {
             let [one, _] = two(group);
             let id = group.lines.remove(one).id.unwrap();
@@ -86,6 +89,9 @@ fn a_false_fact_is_found() {
         ("different logs", |group| group.position.hash.0[0] ^= 1),
         ("stands at", |group| group.position.cursor -= 1),
         ("fork", |group| group.forked = true),
+        ("stands at", |group| group.position.group = Some(GroupId::from_bytes([7; 16]))),
+        ("takes", |group| group.kind = Kind::Direct),
+        ("of suite", |group| group.suite = Some(registry::SUITE_XWING)),
     ];
     for (finding, falsify) in cases {
         let mut facts = facts.clone();
@@ -103,7 +109,7 @@ fn a_false_fact_is_found() {
 fn who_reads_what_is_not_for_them_is_found() {
     let (_folder, mut world) = world();
     let mut facts = Facts::of(&mut world).unwrap();
-    let two = |id: &&ConversationId| world.oracle.logs[*id].epochs.values().next_back().unwrap().members.len() == 2;
+    let two = |id: &&ConversationId| world.oracle.logs[*id].now().unwrap().members.len() == 2;
     let direct = *world.oracle.logs.keys().find(two).unwrap();
     let inside = facts.devices.iter().find(|device| device.conversations.contains_key(&direct)).unwrap();
     let read = inside.conversations[&direct].clone();
@@ -111,6 +117,65 @@ fn who_reads_what_is_not_for_them_is_found() {
     outside.conversations.insert(direct, read);
     let found = check(&world.oracle, &facts).violations;
     assert!(found.iter().any(|violation| violation.contains("which is not for it")), "{found:?}");
+}
+
+#[test]
+fn a_group_that_stays_behind_the_tenants_suite_is_found() {
+    let (_folder, mut world) = world();
+    let facts = Facts::of(&mut world).unwrap();
+    world.oracle.suite = Some(registry::SUITE_XWING);
+    let found = check(&world.oracle, &facts).violations;
+    assert!(found.iter().any(|violation| violation.contains("of suite Some(1)")), "{found:?}");
+}
+
+#[test]
+fn a_device_that_is_out_of_place_is_found() {
+    let (_folder, mut world) = world();
+    let facts = Facts::of(&mut world).unwrap();
+    let finds = |world: &World, finding: &str| {
+        let found = check(&world.oracle, &facts).violations;
+        assert!(found.iter().any(|violation| violation.contains(finding)), "{finding}: {found:?}");
+    };
+    let (alice, revoked) = (world.devices[0].user, world.devices[1].id);
+    let second = DeviceId::from_bytes([7; 16]);
+    world.oracle.knows(second, alice);
+    finds(&world, &format!(": {second}"));
+    world.oracle.revoke(second);
+    assert_eq!(check(&world.oracle, &facts).violations, [""; 0], "the control: it speaks for nobody");
+    world.oracle.revoke(revoked);
+    finds(&world, &format!(": {revoked}"));
+    world.oracle.revoked.insert(revoked, 0);
+    finds(&world, "and was revoked before");
+}
+
+#[test]
+fn a_succession_that_lets_in_or_throws_out_is_found() {
+    let (_folder, mut world) = world();
+    let everybody = |id: &&ConversationId| world.oracle.logs[*id].now().unwrap().members.len() == 3;
+    let id = *world.oracle.logs.keys().find(everybody).unwrap();
+    let log = world.oracle.logs[&id].clone();
+    let (seq, before) = (log.entries.keys().next_back().unwrap() + 1, log.now().unwrap().clone());
+    let maker = world.devices[1].id;
+    let group = GroupId::from_bytes([8; 16]);
+    let honest = Snapshot { group, epoch: 1, policy: before.policy.successor(before.group), ..before.clone() };
+    let mut finds = |epoch, after: Snapshot| {
+        world.oracle.logs.insert(id, log.clone());
+        let message_id = MessageId::from_bytes([7; 16]);
+        let made = Accepted { order: 0, kind: EntryKind::Succession, message_id, sender: maker, epoch: Some(epoch) };
+        world.oracle.accepted(id, &RecordedAt { seq, at: 1, generation: 0 }, made);
+        world.oracle.committed(id, seq, after);
+        std::mem::take(&mut world.oracle.violations).pop().unwrap_or_default()
+    };
+    assert_eq!(finds(before.epoch, honest.clone()), "", "the control");
+    assert!(finds(before.epoch + 1, honest.clone()).contains("not Some"), "of another epoch");
+    let mut crowded = honest.clone();
+    crowded.members.push(DeviceId::from_bytes([9; 16]));
+    assert!(finds(before.epoch, crowded).contains("somebody new"));
+    let mut smaller = honest.clone();
+    smaller.members.retain(|device| *device == maker);
+    assert!(finds(before.epoch, smaller).contains("thrown out"));
+    assert!(finds(before.epoch, Snapshot { policy: before.policy.clone(), ..honest.clone() }).contains("policy"));
+    assert!(finds(before.epoch, Snapshot { suite: 0, ..honest }).contains("weaker"));
 }
 
 #[test]
@@ -131,11 +196,10 @@ fn a_server_that_contradicts_itself_is_found() {
 #[test]
 fn a_commit_that_the_policy_does_not_allow_is_found() {
     let (_folder, mut world) = world();
-    let everybody =
-        |id: &&ConversationId| world.oracle.logs[*id].epochs.values().next_back().unwrap().members.len() == 3;
+    let everybody = |id: &&ConversationId| world.oracle.logs[*id].now().unwrap().members.len() == 3;
     let id = *world.oracle.logs.keys().find(everybody).unwrap();
     let log = &world.oracle.logs[&id];
-    let (seq, before) = (log.entries.keys().next_back().unwrap() + 1, log.epochs.values().next_back().unwrap().clone());
+    let (seq, before) = (log.entries.keys().next_back().unwrap() + 1, log.now().unwrap().clone());
     let (plain, admin) = (world.devices[1].id, world.devices[0].id);
     let mut after = before.clone();
     after.epoch += 1;
@@ -145,7 +209,7 @@ fn a_commit_that_the_policy_does_not_allow_is_found() {
         kind: EntryKind::Commit,
         message_id: MessageId::from_bytes([7; 16]),
         sender: plain,
-        epoch: before.epoch,
+        epoch: None,
     };
     world.oracle.accepted(id, &RecordedAt { seq, at: 1, generation: 0 }, commit);
     world.oracle.committed(id, seq, after);

@@ -14,9 +14,9 @@ use wire::request::Greeting;
 use wire::{EntryKind, Event};
 
 fn world(people: usize) -> (TempDir, World) {
-    let template = Template::found(Shape { people, devices: 1, post_quantum: false }).unwrap();
+    let template = Template::found(Shape { people, devices: 1, post_quantum: false, spare: 0 }).unwrap();
     let folder = scratch().unwrap();
-    let mut world = template.world(folder.path(), 1).unwrap();
+    let mut world = template.world(folder.path(), 1, 0).unwrap();
     world.act(0, Verb::Group, u16::MAX, 0);
     settle(&mut world);
     (folder, world)

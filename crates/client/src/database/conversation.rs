@@ -129,7 +129,8 @@ pub(crate) fn all(db: &Connection) -> Result<Vec<ConversationRow>> {
 pub(crate) fn save(db: &Connection, row: &ConversationRow) -> Result<()> {
     let sql = format!(
         "INSERT INTO conversation ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET state = excluded.state, peer = excluded.peer, group_id = excluded.group_id,
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, kind = excluded.kind, peer = excluded.peer,
+         group_id = excluded.group_id,
          claim_key = excluded.claim_key, generation = excluded.generation, cursor = excluded.cursor,
          entry_hash = excluded.entry_hash, acknowledged = excluded.acknowledged, begins = excluded.begins,
          read_up_to = excluded.read_up_to, forked = excluded.forked, repaired_at = excluded.repaired_at,

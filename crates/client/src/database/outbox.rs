@@ -76,6 +76,12 @@ pub(crate) fn find_kind(db: &Connection, conversation: ConversationId, kind: Out
     db.prepare_cached(&sql)?.query_row(params![conversation.as_bytes(), kind as i64], read).optional()
 }
 
+/// Every row of a conversation that is made from an input of this kind.
+pub(crate) fn all_of_kind(db: &Connection, conversation: ConversationId, kind: OutboxKind) -> Result<Vec<OutboxRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE conversation = ? AND kind = ? ORDER BY id");
+    db.prepare_cached(&sql)?.query_map(params![conversation.as_bytes(), kind as i64], read)?.collect()
+}
+
 /// Conversations with anything unsent.
 pub(crate) fn conversations(db: &Connection) -> Result<Vec<ConversationId>> {
     db.prepare_cached("SELECT DISTINCT conversation FROM outbox")?

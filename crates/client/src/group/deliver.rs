@@ -47,7 +47,13 @@ impl Turn<'_> {
             Ok(Plan::Commit(proposed)) => self.commit(row, unsent, &proposed),
             Ok(Plan::Propose) => self.propose(row, &unsent),
             Ok(Plan::Forget) => self.leave_for_good(row, &unsent),
-            Err(obstacle) => self.give_up(row, &unsent, &obstacle.to_string()),
+            Err(obstacle) => {
+                if wish == Wish::Leave {
+                    // The person's other devices, which may be out already, come back.
+                    self.add_siblings(&row)?;
+                }
+                self.give_up(row, &unsent, &obstacle.to_string())
+            }
         }
     }
 
@@ -103,6 +109,20 @@ impl Turn<'_> {
         let mut wish = stored(&unsent)?;
         wish.claimed(user, packages);
         outbox::set_input(self.db, unsent.id, &wire::encode(&wish))?;
+        Ok(())
+    }
+
+    /// What was claimed for wishes was for a group that serves the conversation no more, perhaps of another suite.
+    pub(crate) fn claim_wishes_anew(&mut self, id: ConversationId) -> Result<(), Error> {
+        for kind in [OutboxKind::Wish, OutboxKind::Upkeep] {
+            for unsent in outbox::all_of_kind(self.db, id, kind)? {
+                let mut wish = stored(&unsent)?;
+                wish.claims_mut().iter_mut().for_each(|claim| {
+                    (claim.key, claim.packages) = (self.entropy.array(), None);
+                });
+                outbox::set_input(self.db, unsent.id, &wire::encode(&wish))?;
+            }
+        }
         Ok(())
     }
 

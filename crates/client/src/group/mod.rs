@@ -115,8 +115,8 @@ impl Client {
         self.turn(now, |turn| turn.wish(conversation, &Wish::Admin { user, admin }))
     }
 
-    /// Leaves a group: messages cannot be sent any more, and another member's next commit removes this device. Who is alone
-    /// in it forgets it.
+    /// Leaves a group: messages cannot be sent any more, and another member's next commit removes this device. The
+    /// person's other devices are removed before. Who is alone in it forgets it.
     ///
     /// # Errors
     /// As [`Client::add_members`]; [`Obstacle::LastAdmin`] for the only admin among others.
@@ -184,10 +184,10 @@ impl Turn<'_> {
 
     /// The group as a wish meets it; `None` without a group.
     fn situation(&mut self, row: &ConversationRow) -> Result<Option<Situation>, Error> {
-        let own = self.account()?.user;
+        let account = self.account()?;
         self.peek(row, |group| {
             let members = group.members()?.into_iter().map(|leaf| leaf.identity).collect();
-            Ok(Situation { members, policy: group.policy().clone(), own })
+            Ok(Situation { members, policy: group.policy().clone(), own: account.user, device: account.device })
         })
     }
 

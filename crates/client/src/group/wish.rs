@@ -107,6 +107,7 @@ pub(crate) struct Situation {
     pub(crate) members: Vec<LeafIdentity>,
     pub(crate) policy: GroupPolicy,
     pub(crate) own: UserId,
+    pub(crate) device: DeviceId,
 }
 
 impl Wish {
@@ -121,13 +122,17 @@ impl Wish {
 
     /// Keeps what was claimed for a person.
     pub(crate) fn claimed(&mut self, user: UserId, packages: Vec<ClaimedKeyPackage>) {
-        let claims = match self {
-            Self::Add { claims, .. } => claims.as_mut_slice(),
-            Self::Siblings { claim } => std::slice::from_mut(claim),
-            _ => return,
-        };
-        let of_user = claims.iter_mut().filter(|claim| claim.user == user);
+        let of_user = self.claims_mut().iter_mut().filter(|claim| claim.user == user);
         of_user.for_each(|claim| claim.packages = Some(packages.clone()));
+    }
+
+    /// Whose key packages it needs.
+    pub(crate) fn claims_mut(&mut self) -> &mut [Claim] {
+        match self {
+            Self::Add { claims, .. } => claims,
+            Self::Siblings { claim } => std::slice::from_mut(claim),
+            _ => &mut [],
+        }
     }
 
     /// What is to be done now.
@@ -209,18 +214,23 @@ impl Situation {
         }))
     }
 
-    /// An admin steps down first, so that of two who leave at once the second finds out that it is the last.
+    /// An admin steps down first, so that of two who leave at once the second finds out that it is the last. Then the person
+    /// takes their other devices out: a leaver's proposal is for its own leaf only.
     fn leave(&self) -> Result<Plan, Obstacle> {
         if !self.is_member(self.own) {
             return Ok(Plan::Done);
         }
-        if self.members.iter().all(|leaf| leaf.user == self.own) {
-            return Ok(Plan::Forget);
+        let is_alone = self.members.iter().all(|leaf| leaf.user == self.own);
+        if !is_alone && self.is_admin(self.own) {
+            return self.set_admin(self.own, false);
         }
-        if !self.is_admin(self.own) {
-            return Ok(Plan::Propose);
-        }
-        self.set_admin(self.own, false)
+        let is_sibling = |leaf: &&LeafIdentity| leaf.user == self.own && leaf.device != self.device;
+        let remove: Vec<_> = self.members.iter().filter(is_sibling).copied().collect();
+        Ok(match (remove.is_empty(), is_alone) {
+            (false, _) => Plan::Commit(Proposed { remove, ..Proposed::default() }),
+            (true, true) => Plan::Forget,
+            (true, false) => Plan::Propose,
+        })
     }
 
     /// The policy after an edit of its admins, without those who are not, or no longer, members. `None`: it stays.
@@ -283,7 +293,7 @@ mod tests {
     fn situation(own: UserId, members: &[UserId], admins: &[UserId]) -> Situation {
         let mut policy = GroupPolicy::group(TENANT, ConversationId::from_bytes([8; 16]), own);
         policy.admins = admins.to_vec();
-        Situation { members: members.iter().map(|user| leaf(*user)).collect(), policy, own }
+        Situation { members: members.iter().map(|user| leaf(*user)).collect(), policy, own, device: leaf(own).device }
     }
 
     fn add(users: &[UserId]) -> Wish {
@@ -332,6 +342,20 @@ mod tests {
         assert_eq!(commit(Wish::Leave.plan(&admin)).policy.unwrap().admins, [BOB]);
         assert!(matches!(Wish::Leave.plan(&situation(ALICE, &[ALICE, BOB], &[BOB])), Ok(Plan::Propose)));
         assert!(matches!(Wish::Leave.plan(&situation(ALICE, &[ALICE], &[ALICE])), Ok(Plan::Forget)));
+    }
+
+    #[test]
+    fn who_leaves_takes_their_other_devices_out_first() {
+        let second = LeafIdentity { device: DeviceId::from_bytes([77; 16]), ..leaf(ALICE) };
+        let mut admin = situation(ALICE, &[ALICE, BOB], &[ALICE, BOB]);
+        admin.members.push(second);
+        assert_eq!(commit(Wish::Leave.plan(&admin)).policy.unwrap().admins, [BOB]);
+        for others in [&[ALICE, BOB][..], &[ALICE]] {
+            let mut now = situation(ALICE, others, &[BOB]);
+            now.members.push(second);
+            let proposed = commit(Wish::Leave.plan(&now));
+            assert_eq!((proposed.remove, proposed.policy), (vec![second], None));
+        }
     }
 
     #[test]

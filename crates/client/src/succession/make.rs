@@ -2,14 +2,15 @@
 //! with everybody in it, and recorded, or not.
 
 use super::FIRST_MS;
-use crate::Error;
-use crate::database::conversation::ConversationRow;
+use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::group::Claim;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
+use crate::{ConversationState, Error};
 use e2ee::{Group, Suite};
 use minicbor::{Decode, Encode};
+use trust::Kind;
 use wire::request::{ClaimKeyPackages, ClaimedKeyPackage, Cursor, Succeed};
 use wire::{DeviceId, Entry, EntryKind, ErrorCode, GroupId, MessageId, Refusal, UnixMillis, UserId};
 
@@ -36,7 +37,7 @@ struct Intention {
 }
 
 impl Turn<'_> {
-    pub(super) fn begin_succession(&mut self, row: &ConversationRow, epoch: Option<u64>) -> Result<(), Error> {
+    pub(crate) fn begin_succession(&mut self, row: &ConversationRow, epoch: Option<u64>) -> Result<(), Error> {
         if outbox::find_kind(self.db, row.id, OutboxKind::Succeed)?.is_some() {
             return Ok(());
         }
@@ -177,6 +178,11 @@ impl Turn<'_> {
     fn give_up_group(&mut self, unsent: &OutboxRow) -> Result<(), Error> {
         let id = unsent.conversation;
         self.drop_candidate(unsent)?;
+        let mut row = self.conversation(id)?;
+        if row.state == ConversationState::Creating && row.kind == Kind::Direct {
+            self.go_on_claiming(&mut row)?;
+            conversation::save(self.db, &row)?;
+        }
         let tried = self.memory.attempts.get(&id).map_or(0, |attempt| attempt.tried);
         let pause = FIRST_MS.saturating_mul(1_u64.checked_shl(tried + 1).unwrap_or(u64::MAX)).min(AGAIN_MAX_MS);
         self.attempt(id, pause, tried.saturating_add(1).min(32));

@@ -100,6 +100,7 @@ impl Turn<'_> {
         // A way into the group before leads nowhere.
         outbox::delete_kind(self.db, row.id, OutboxKind::Rejoin)?;
         outbox::unseal(self.db, row.id)?;
+        self.claim_wishes_anew(row.id)?;
         if row.state == ConversationState::Leaving {
             // What it had said, it had said to the group that is no more.
             row.state = ConversationState::Active;

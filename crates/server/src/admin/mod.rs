@@ -15,7 +15,7 @@ pub use create_invite::{CreateInvite, MadeInvite};
 pub use create_tenant::{CreateTenant, MadeTenant, Suite, act as create_tenant};
 pub use delete_tenant::{DeleteTenant, Deleted};
 pub use list_tenants::{ListTenants, ListedTenant, ListedTenants};
-pub use set_suite::{SetSuite, SetTo};
+pub use set_suite::{SetSuite, SetTo, act as set_suite};
 
 use crate::{gateway::failure::Failure, node::Node};
 use axum::{

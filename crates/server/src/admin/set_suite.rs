@@ -34,7 +34,11 @@ impl Endpoint for SetSuite {
     type Answer = SetTo;
 }
 
-pub(super) async fn act(node: &Node, request: SetSuite) -> Result<SetTo, Failure> {
+/// Sets it, with an audit row.
+///
+/// # Errors
+/// [`ErrorCode::NotFound`], [`ErrorCode::UnsupportedSuite`], or what the store says.
+pub async fn act(node: &Node, request: SetSuite) -> Result<SetTo, Failure> {
     let (now, name, suite) = (node.clock.now(), request.name.clone(), request.suite.number());
     let operator = node.database.operator();
     let changed = operator.write(move |tx: &mut OperatorTx<'_>| {

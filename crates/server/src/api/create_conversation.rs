@@ -22,6 +22,7 @@ pub(crate) async fn handle(node: &Node, session: &Session, create: CreateConvers
     let pair = pair(&policy)?;
     let (conversation, group_id) = (create.conversation, tree.group_id());
     let snapshot = tree.snapshot().map_err(Failure::internal)?;
+    let suite = tree.suite().code();
     let (now, device, user) = (session.clock.now(), session.device, session.user);
     let outcome = session.tenant.store.write(move |tx| {
         let new = NewConversation {
@@ -36,7 +37,7 @@ pub(crate) async fn handle(node: &Node, session: &Session, create: CreateConvers
             tree: &create.tree,
             public_group: Some(&snapshot),
         };
-        record(tx, now, new)
+        record(tx, now, new, suite)
     });
     match outcome.await? {
         Outcome::Created => {
@@ -74,9 +75,6 @@ fn check(
     tree: &PublicTree,
     policy: &GroupPolicy,
 ) -> Result<(), Failure> {
-    if tree.suite().code() != session.tenant.suite {
-        return Err(ErrorCode::UnsupportedSuite.into());
-    }
     let members = tree.members().map_err(|error| membership::refused(&error))?;
     let is_caller =
         members.iter().all(|leaf| leaf.identity.device == session.device && leaf.identity.user == session.user);
@@ -93,7 +91,12 @@ fn pair(policy: &GroupPolicy) -> Result<Option<[UserId; 2]>, Failure> {
     }
 }
 
-fn record(tx: &mut Tx<'_>, now: UnixMillis, new: NewConversation<'_>) -> Result<Outcome, Failure> {
+fn record(tx: &mut Tx<'_>, now: UnixMillis, new: NewConversation<'_>, suite: u16) -> Result<Outcome, Failure> {
+    // What was recorded before the tenant's suite changed is repeated like anything else.
+    let is_new = tx.conversation(new.conversation)?.is_none();
+    if is_new && tx.tenant()?.is_none_or(|tenant| tenant.suite != suite) {
+        return Err(ErrorCode::UnsupportedSuite.into());
+    }
     for user in new.pair.iter().flatten() {
         if tx.user(*user)?.is_none() {
             return Err(ErrorCode::NotFound.into());

@@ -124,7 +124,8 @@ impl Connection {
                 if let (Op::Authenticate, State::Device(session)) = (op, &self.state) {
                     // After the answer, so that no event comes before it.
                     self.node.hub.connect(session.tenant.id, session.device, Arc::clone(&session.queue));
-                    if self.node.is_draining() {
+                    // Who was greeted before the tenant changed is greeted again.
+                    if self.node.is_draining() || !self.node.tenants.is_current(&session.tenant) {
                         self.queue.close(Closed::Draining);
                     }
                 }

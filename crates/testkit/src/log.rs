@@ -1,0 +1,79 @@
+//! One conversation as the model has it: what was accepted, and its eras. An epoch's number does not say which group it is of,
+//! so that who may read is asked of eras: each commit and each succession ends one and begins the next.
+
+use crate::oracle::set;
+use crate::server::Snapshot;
+use std::collections::{BTreeMap, HashMap};
+use trust::EntryHash;
+use wire::{DeviceId, Entry, EntryKind, GroupId, MessageId};
+
+/// An entry that the server has accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its place among everything that was accepted.
+    pub order: u64,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its id.
+    pub message_id: MessageId,
+    /// The device that sent it.
+    pub sender: DeviceId,
+    /// The epoch for which it was made, as its sender says; a commit's does not say.
+    pub epoch: Option<u64>,
+}
+
+/// One conversation's log and who was in its eras.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// By sequence number.
+    pub entries: BTreeMap<u64, Accepted>,
+    /// As the server had it when the era began, by the entry that began it; 0 is the making of the conversation.
+    pub eras: BTreeMap<u64, Snapshot>,
+    pub(crate) hashes: HashMap<(u32, u64), EntryHash>,
+    pub(crate) shown: HashMap<(u32, u64), Entry>,
+}
+
+impl Log {
+    /// The era in which an entry was accepted: the one that was current then.
+    pub fn era_of(&self, seq: u64) -> Option<&Snapshot> {
+        self.eras.range(..seq.max(1)).next_back().map(|(_, era)| era)
+    }
+
+    /// As it is now.
+    pub fn now(&self) -> Option<&Snapshot> {
+        self.eras.values().next_back()
+    }
+
+    /// The era in which a group was at an epoch.
+    pub fn era_at(&self, group: GroupId, epoch: u64) -> Option<&Snapshot> {
+        self.eras.values().find(|era| (era.group, era.epoch) == (group, epoch))
+    }
+
+    /// The entry since which a group has served the conversation.
+    pub(crate) fn beginning_of(&self, group: GroupId) -> u64 {
+        self.eras.iter().find(|(_, era)| era.group == group).map_or(0, |(since, _)| *since)
+    }
+
+    /// Whether a device was a member when an entry was accepted: those, and no others, may read it.
+    pub fn is_reader(&self, device: DeviceId, seq: u64) -> bool {
+        self.era_of(seq).is_some_and(|era| era.members.contains(&device))
+    }
+
+    /// Devices that had said before this entry, in the same era, that they leave.
+    pub(crate) fn leavers(&self, seq: u64) -> std::collections::BTreeSet<DeviceId> {
+        let since = self.eras.range(..seq).next_back().map_or(0, |(since, _)| *since);
+        let before = self.entries.range(since + 1..seq.max(since + 1));
+        let leavers: Vec<DeviceId> =
+            before.filter(|(_, entry)| entry.kind == EntryKind::Proposal).map(|(_, entry)| entry.sender).collect();
+        set(&leavers)
+    }
+
+    /// The stay of a device during which an entry was accepted: the last entry before it, and the first after it, since
+    /// when the device was no member. 0 where it always was; `None` where it still is.
+    pub(crate) fn stay(&self, device: DeviceId, seq: u64) -> (u64, Option<u64>) {
+        let outside = |(_, era): &(&u64, &Snapshot)| !era.members.contains(&device);
+        let before = self.eras.range(..seq).rev().find(outside).map_or(0, |(since, _)| *since);
+        let after = self.eras.range(seq..).find(outside).map(|(since, _)| *since);
+        (before, after)
+    }
+}
