@@ -468,6 +468,7 @@ mod tests {
         client.handle_disconnected(due);
         let retry_at = client.poll_timeout().unwrap();
         assert!(!client.wants_connection(retry_at - 1) && client.wants_connection(retry_at));
-        assert!(client.wants_connection(retry_at - 3_600_000), "a clock that was set back delays it only so far");
+        client.handle_disconnected(4_000_000);
+        assert!(client.wants_connection(1_000), "a clock that was set back delays it only so far");
     }
 }

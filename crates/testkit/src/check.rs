@@ -191,7 +191,10 @@ impl Checked {
             let entry = line.seq.and_then(|seq| log.entries.get(&seq).map(|entry| (seq, entry)));
             let excused = match entry {
                 Some((seq, entry)) => {
-                    oracle.never_joined(device.device, id, seq) || is_excused(oracle, device, id, log, seq, entry)
+                    let is_gap = line.id.is_none() && log.ends_gap(device.device, seq);
+                    is_gap
+                        || oracle.never_joined(device.device, id, seq)
+                        || is_excused(oracle, device, id, log, seq, entry)
                 }
                 // A message that nobody accepted, because its author was removed first, says so.
                 None => line.state == MessageState::Failed || is_marker(oracle, device, line),
