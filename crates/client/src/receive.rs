@@ -167,6 +167,7 @@ impl Turn<'_> {
                 self.watch_renewal(row);
                 self.becomes_active(row);
                 self.note_commit(row, entry, &commit, &admins)?;
+                self.bring_back_peer(row)?;
                 match unsent.filter(|unsent| matches!(unsent.kind, OutboxKind::Wish | OutboxKind::Upkeep)) {
                     Some(wish) => self.wish_recorded(row, wish, &commit),
                     None => Ok(()),
@@ -248,6 +249,7 @@ impl Turn<'_> {
             self.wish_to_leave(row.id)?;
         }
         commit.gone.iter().try_for_each(|leaf| self.sweep_soon(row, leaf.user))?;
+        self.bring_back_peer(row)?;
         self.tell(Event::ConversationChanged(row.id));
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! disk before the next one, so that a crash between any two goes on where it was.
 
 use crate::client::Client;
+use crate::contacts;
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind};
 use crate::database::{contact, message};
@@ -9,7 +10,8 @@ use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
 use e2ee::Suite;
-use trust::{GroupPolicy, Kind, registry};
+use std::sync::Arc;
+use trust::{DeviceChain, DeviceState, GroupPolicy, Kind, registry};
 use wire::request::{ClaimKeyPackages, ClaimedKeyPackages, CreateConversation};
 use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal, UnixMillis, UserId};
 
@@ -142,6 +144,20 @@ impl Turn<'_> {
         row.state = ConversationState::Claiming;
         row.claim_key = Some(self.entropy.array());
         Ok(())
+    }
+
+    /// The last device that somebody had in a direct conversation was revoked, and they have others: these are added. The
+    /// caller saves the row.
+    pub(crate) fn bring_back_peer(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        let Some(peer) = row.peer.filter(|_| row.state == ConversationState::Active) else { return Ok(()) };
+        if self.is_complete(row)? {
+            return Ok(());
+        }
+        let account = self.account()?;
+        let chain = contacts::chain(self.db, &self.memory.chains, &account, peer)?;
+        let is_active =
+            |chain: Arc<DeviceChain>| chain.devices().any(|(_, device)| device.state == DeviceState::Active);
+        if chain.is_some_and(is_active) { self.go_on_claiming(row) } else { Ok(()) }
     }
 
     /// Who is alone in a group of a weaker suite than the tenant's cannot add anybody there: another group comes first.
