@@ -39,16 +39,21 @@ fn install(tools: &[Tool]) -> Result<()> {
     }
 }
 
-/// What checking needs on top: strace, which injects faults into system calls; PostgreSQL, which the tests start by
-/// themselves, with certificates that openssl makes; rustfmt, clippy and cargo-nextest.
-pub(crate) fn to_check() -> Result<TestRunner> {
+/// What measuring needs on top of building: strace, which sees system calls and injects faults into them; PostgreSQL, of
+/// which everybody starts one of their own, with certificates that openssl makes.
+pub(crate) fn to_measure() -> Result<()> {
     to_build()?;
     start_no_service_of_postgres()?;
     install(&[
         Tool { name: "strace", packages: &["strace"], works: || runs("strace", &["--version"]) },
         Tool { name: "PostgreSQL", packages: &["postgresql"], works: has_postgres },
         Tool { name: "openssl", packages: &["openssl"], works: || runs("openssl", &["version"]) },
-    ])?;
+    ])
+}
+
+/// What checking needs on top: rustfmt, clippy and cargo-nextest.
+pub(crate) fn to_check() -> Result<TestRunner> {
+    to_measure()?;
     for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         if !runs("cargo", &[subcommand, "--version"]) {
             println!("Missing: {component}. Adding it with rustup.");

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../store/tests/common/cluster.rs"]
+mod cluster;
+
+use cluster::{Cluster, OWNER, SERVER};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -50,6 +55,25 @@ fn pairs_are_measured_on_both_servers_and_nothing_is_lost() {
     assert_eq!((&result["pairs"], &result["window"]), (&2.into(), &4.into()), "{result}");
     assert!(result["stored"].as_u64().unwrap() >= 50, "{result}");
     assert!(result["frame_bytes"].as_u64().unwrap() > 512, "{result}");
+}
+
+#[test]
+fn a_database_of_its_own_is_measured_with_the_server() {
+    let base = Cluster::own(&[]).base();
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, base.cluster.password()).unwrap();
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (url, password, process) = (base.url(SERVER), password.display(), base.cluster.postmaster());
+    let database = format!("--postgres {url} --postgres-owner {OWNER} --postgres-password-file {password}");
+    let (ok, result) = bench(&format!("pairs --pairs 2 --window 8 {database} --postgres-process {process} {SHORT}"));
+    assert!(ok, "{result}");
+    assert_positive(&result, &["server_cpu_us_per_message"]);
+    let [both, database] =
+        ["server_cpu", "database_cpu"].map(|name| result["server"][name]["median"].as_f64().unwrap());
+    assert!(0.0 < database && database < both, "{result}");
+    let kept: u64 = base.sql("select count(*) from log_entries").trim().parse().unwrap();
+    assert!(kept > 0 && result["lost"] == 0, "it was there that everything was kept: {result}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Turn<'_> {
             return Ok(());
         }
         let is_repair = row.repaired_at.is_some();
-        if is_repair && row.cursor > 0 && stay.seq > row.cursor + 1 {
+        if is_repair && stay.seq > row.cursor + 1 {
             let missed = stay.seq - row.cursor - 1;
             let reason = format!("{missed} entries were recorded while this device had no place in the group");
             self.mark_gap(&row, stay.seq, &reason)?;
@@ -131,10 +131,7 @@ impl Turn<'_> {
             ..row
         };
         self.sweep_on_arrival(&mut row)?;
-        if !self.is_complete(&row)? {
-            // Who began it is gone, and had not added the other half yet.
-            self.go_on_claiming(&mut row)?;
-        }
+        self.claim_if_incomplete(&mut row)?;
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.memory.gaps.remove(&id);

@@ -150,15 +150,16 @@ impl Turn<'_> {
         if recorded.generation == row.generation && recorded.seq <= row.cursor {
             return self.contradicted(row, &unsent);
         }
+        let is_after_gap = recorded.seq > row.cursor + 1 && self.memory.gaps.contains(&id);
+        if unsent.kind == OutboxKind::Rejoin && is_after_gap {
+            return self.rejoined_after_gap(row, &unsent);
+        }
         let is_next = recorded.seq == row.cursor + 1 && (row.cursor == 0 || recorded.generation == row.generation);
         if is_next {
             row.generation = recorded.generation;
             let (epoch, sender) = (unsent.epoch.unwrap_or_default(), account.device);
             let entry = Entry { seq: recorded.seq, kind, epoch, sender, message_id, at: recorded.at, payload };
             self.process(&mut row, &entry)?;
-        } else if unsent.kind == OutboxKind::Rejoin && self.memory.gaps.contains(&id) {
-            // What lies between is not for this device, which comes in once more, behind it.
-            outbox::delete(self.db, id, message_id)?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::succession::was_refused;
 use crate::turn::{Turn, is_transient};
 use crate::welcome::{is_shadow, peer};
 use crate::{ConversationState, Error, Event};
-use e2ee::{Invitation, WriteSet};
+use e2ee::{Group, Invitation, WriteSet};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use rusqlite::Connection;
@@ -86,6 +86,9 @@ impl Turn<'_> {
         if let Some(unsent) = outbox::find_kind(self.db, row.id, OutboxKind::Succeed)? {
             return self.deliver_succession(row.clone(), unsent);
         }
+        if row.group.is_some() && outbox::find_kind(self.db, row.id, OutboxKind::Create)?.is_some() {
+            return self.reclaim(row.clone());
+        }
         match self.memory.repairs.get(&row.id) {
             Some(current) => {
                 let group = e2ee::group_of(&current.group_info).ok();
@@ -128,6 +131,7 @@ impl Turn<'_> {
             self.notice_head(Cursor { conversation: id, generation: current.generation, seq: current.seq });
             return Ok(());
         }
+        self.memory.gaps.remove(&id);
         self.rejoin(row, &current, &tree.tree)
     }
 
@@ -140,7 +144,7 @@ impl Turn<'_> {
         let aad = Self::aad(&row, message_id, [0; 32]);
         let (db, followed) = (self.db, row.group);
         let rejoined = self.rehearse(|device, vouch| {
-            let before = followed.map(|id| e2ee::Group::load(device, id)).transpose()?.flatten();
+            let before = followed.map(|id| Group::load(device, id)).transpose()?.flatten();
             let changed = device.rejoin(&invitation, before, &aad, vouch)?;
             match &changed.group {
                 Some(group) if is_refused(db, group)? => Err(e2ee::Error::Envelope),
@@ -184,21 +188,25 @@ impl Turn<'_> {
         if row.group.is_none() && row.begins > 0 {
             self.mark_gap(row, row.begins, "this device has joined anew: it cannot read what was said before")?;
         }
-        let complete = self.take_prepared(row, unsent)?;
-        if !complete {
-            row.state = ConversationState::Claiming;
-            row.claim_key = Some(self.entropy.array());
-        }
-        Ok(())
+        self.take_prepared(row, unsent)?;
+        self.claim_if_incomplete(row)
     }
 
-    /// Puts the group that was prepared in the place of the one before, with what it says of its conversation. `false` when it
-    /// is a direct one whose other half was never added.
-    pub(crate) fn take_prepared(
-        &mut self,
-        row: &mut ConversationRow,
-        unsent: Option<&OutboxRow>,
-    ) -> Result<bool, Error> {
+    /// A direct conversation whose other half was never added goes on with that.
+    pub(crate) fn claim_if_incomplete(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        if self.is_complete(row)? { Ok(()) } else { self.go_on_claiming(row) }
+    }
+
+    /// The rejoining is in the log, and what was recorded before it is not to be had: where this device's part of the log goes
+    /// on, the server says next.
+    pub(crate) fn rejoined_after_gap(&mut self, mut row: ConversationRow, unsent: &OutboxRow) -> Result<(), Error> {
+        row.state = ConversationState::Joining;
+        conversation::save(self.db, &row)?;
+        self.entered(unsent)
+    }
+
+    /// Puts the group that was prepared in the place of the one before, with what it says of its conversation.
+    pub(crate) fn take_prepared(&mut self, row: &mut ConversationRow, unsent: Option<&OutboxRow>) -> Result<(), Error> {
         let prepared = unsent.and_then(|unsent| unsent.input.as_deref()).map(wire::decode::<Prepared>);
         let Some(Ok(prepared)) = prepared else { return Err(Error::Database(crate::DatabaseError::Damaged)) };
         let before = row.group;
@@ -215,13 +223,13 @@ impl Turn<'_> {
         if let Some(seen) = self.peek(row, |group| Ok((group.policy().kind, peer(group, own))))? {
             (row.kind, row.peer) = seen;
         }
-        self.is_complete(row)
+        Ok(())
     }
 
     /// Whether the other half of a direct conversation is in its group.
     pub(crate) fn is_complete(&mut self, row: &ConversationRow) -> Result<bool, Error> {
         let Some(peer) = row.peer.filter(|_| row.kind == Kind::Direct) else { return Ok(true) };
-        let members = self.peek(row, e2ee::Group::members)?.unwrap_or_default();
+        let members = self.peek(row, Group::members)?.unwrap_or_default();
         Ok(members.is_empty() || members.iter().any(|leaf| leaf.identity.user == peer))
     }
 
@@ -233,6 +241,12 @@ impl Turn<'_> {
         outbox::delete_kind(self.db, row.id, OutboxKind::Add)?;
         self.memory.gaps.insert(row.id);
         self.start_repair(ConversationRow { group: None, ..row })
+    }
+
+    /// A commit came between, or the server cannot give it: the group is asked for again, and that answer decides.
+    pub(crate) fn rejoin_tree_refused(&mut self, id: ConversationId, refusal: &Refusal) {
+        self.memory.repairs.remove(&id);
+        self.later(Work::GroupInfo(id), refusal);
     }
 
     pub(crate) fn repair_refused(&mut self, id: ConversationId, refusal: &Refusal) -> Result<(), Error> {
@@ -308,7 +322,7 @@ fn crosses(row: &ConversationRow, current: &CurrentGroup) -> bool {
     row.group.is_some_and(|group| e2ee::group_of(&current.group_info).is_ok_and(|now| now != group))
 }
 
-fn is_refused(db: &Connection, group: &e2ee::Group) -> Result<bool, e2ee::StorageFailure> {
+fn is_refused(db: &Connection, group: &Group) -> Result<bool, e2ee::StorageFailure> {
     was_refused(db, group).map_err(|error| e2ee::StorageFailure::Read(Box::new(error)))
 }
 

@@ -127,7 +127,11 @@ impl Turn<'_> {
             Work::Claim(id) => self.claim_refused(id, refusal),
             Work::ClaimFor(id, wish, user) => self.claim_for_refused((id, wish, user), refusal),
             Work::Outbox(id, message) => self.undelivered(id, message, refusal),
-            Work::GroupInfo(id) | Work::RejoinTree(id) => self.repair_refused(id, refusal),
+            Work::GroupInfo(id) => self.repair_refused(id, refusal),
+            Work::RejoinTree(id) => {
+                self.rejoin_tree_refused(id, refusal);
+                Ok(())
+            }
             Work::WelcomeTree => self.welcome_tree_refused(refusal),
             Work::LoginStart | Work::LoginFinish | Work::OwnChain | Work::CollectLink => self.link_refused(refusal),
             Work::OfferLink => self.offer_refused(refusal),

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use trust::{EntryHash, Kind};
 use wire::request::{AcceptWelcome, FetchTree, FetchWelcomes, PendingWelcome, Tree, Welcomes};
 use wire::sabotage::{Defence, stands};
-use wire::{MessageId, Refusal, UserId};
+use wire::{ErrorCode, MessageId, Refusal, UserId};
 
 impl Turn<'_> {
     pub(crate) fn fetch_welcomes(&mut self) {
@@ -52,7 +52,8 @@ impl Turn<'_> {
     }
 
     pub(crate) fn welcome_tree_refused(&mut self, refusal: &Refusal) -> Result<(), Error> {
-        if is_transient(refusal) {
+        // A stale one was withdrawn: there is no tree for it any more.
+        if is_transient(refusal) && refusal.code() != Some(ErrorCode::StaleEpoch) {
             self.later(Work::WelcomeTree, refusal);
         } else if let Some(welcome) = self.memory.welcomes.pop_front() {
             self.decline(&welcome, &refusal.to_string());

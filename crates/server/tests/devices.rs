@@ -330,6 +330,8 @@ async fn a_device_that_came_in_from_outside_is_told_where_its_log_begins() {
     assert_eq!((stay.seq, stay.generation), (at.seq, at.generation));
     let now = line.call(&FetchGroupInfo { conversation }).await.unwrap();
     assert_eq!((now.seq, now.entry_hash), (stay.seq, stay.entry_hash));
+    let before = FetchTree { conversation, epoch: current.epoch, group: None };
+    assert_eq!(code(line.call(&before).await), ErrorCode::StaleEpoch, "a commit came between");
     assert_eq!(line.call(&commit).await.unwrap(), at, "a repeat of {message_id} answers the same");
     assert!(line.call(&FetchJoinable {}).await.unwrap().conversations.is_empty());
 }

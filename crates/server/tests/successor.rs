@@ -67,7 +67,7 @@ async fn a_successor_is_recorded_once_and_both_go_on_in_it() {
     let tree = pair.to_bob.call(&fetch).await.unwrap().tree;
     pair.bob.follow(pair.group, &entry, pending, &tree);
     let old_tree = FetchTree { group: Some(pair.group), ..fetch };
-    assert_eq!(refused(&mut pair.to_bob, &old_tree).await, Some(ErrorCode::Forbidden), "nobody needs it");
+    assert_eq!(refused(&mut pair.to_bob, &old_tree).await, Some(ErrorCode::StaleEpoch), "nobody needs it");
 
     // Both groups are in epoch 1: what is for the old one does not get into the new one.
     assert_eq!(refused(&mut pair.to_alice, &stale_send).await, Some(ErrorCode::StaleEpoch));

@@ -17,7 +17,9 @@ impl World {
             self.start(number);
         }
         for _ in 0..rounds {
-            self.flow();
+            if !self.flow() {
+                return false;
+            }
             if self.unsettled().is_empty() {
                 return true;
             }
@@ -29,20 +31,21 @@ impl World {
         false
     }
 
-    /// Everything on its way arrives, until nothing is.
-    fn flow(&mut self) {
+    /// Everything on its way arrives, until nothing is: `false` when that does not end.
+    fn flow(&mut self) -> bool {
         let (mut moved, mut turns) = (true, 0);
         while std::mem::take(&mut moved) {
             turns += 1;
             if turns > TURNS_MAX {
                 self.oracle.violated(format!("somebody asks for ever, without a pause: {:?}", self.asked));
-                return;
+                return false;
             }
             for number in 0..self.devices.len() {
                 moved |= self.connect(number) | self.tick(number);
                 moved |= self.up(number) | self.down(number) | self.carry(number);
             }
         }
+        true
     }
 
     /// Who is not at rest, and why; empty when everybody is.
@@ -109,6 +112,9 @@ impl World {
                     entry.sender,
                     entry.order
                 ));
+            }
+            for (since, era) in &log.eras {
+                lines.push(format!("  since {since} epoch {}: {:?}", era.epoch, era.members));
             }
         }
         lines.join("\n")

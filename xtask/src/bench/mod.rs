@@ -1,12 +1,15 @@
 //! `cargo xtask bench`: measures what docs/bench.md promises, prints it as a table and writes it there.
 
+mod database;
 mod page;
 mod target;
 
+use crate::prepare;
 use crate::stage::{stream, written};
 use crate::test::cargo_command;
 use crate::workspace;
 use anyhow::{Context, Result, bail};
+use database::Database;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,36 +36,53 @@ struct Call {
     lines: &'static [&'static str],
     arguments: &'static str,
     quick: &'static str,
+    /// Whether everything is kept in PostgreSQL, instead of a file.
+    postgres: bool,
 }
 
-const CALLS: [Call; 8] = [
+impl Call {
+    const fn new(name: &'static str, arguments: &'static str, quick: &'static str) -> Self {
+        Self { name, lines: &[], arguments, quick, postgres: false }
+    }
+}
+
+const CALLS: [Call; 9] = [
     Call {
-        name: "pairs",
         lines: &["pairs", "ping_pong"],
-        arguments: "pairs --pairs 64 --window 16,1 --stored 10000 --seconds 3",
-        quick: "pairs --pairs 4 --window 16,1 --stored 100",
+        ..Call::new(
+            "pairs",
+            "pairs --pairs 64 --window 16,1 --stored 10000 --seconds 3",
+            "pairs --pairs 4 --window 16,1 --stored 100",
+        )
     },
+    Call::new(
+        "pairs_full",
+        "pairs --pairs 64 --window 16 --stored 1000000 --seconds 3",
+        "pairs --pairs 4 --window 16 --stored 5000",
+    ),
     Call {
-        name: "pairs_full",
-        lines: &[],
-        arguments: "pairs --pairs 64 --window 16 --stored 1000000 --seconds 3",
-        quick: "pairs --pairs 4 --window 16 --stored 5000",
+        postgres: true,
+        ..Call::new(
+            "pairs_postgres",
+            "pairs --pairs 64 --window 16 --stored 10000 --seconds 3",
+            "pairs --pairs 4 --window 16 --stored 100",
+        )
     },
-    Call { name: "group", lines: &[], arguments: "group --members 500 --seconds 3", quick: "group --members 10" },
-    Call { name: "idle", lines: &[], arguments: "idle --connections 5000", quick: "idle --connections 100" },
-    Call { name: "login", lines: &[], arguments: "login --count 1000", quick: "login --count 50" },
-    Call { name: "start", lines: &[], arguments: "start --stored 1000000", quick: "start --stored 1000" },
-    Call { name: "durable", lines: &[], arguments: "durable", quick: "durable --messages 20" },
-    Call {
-        name: "commits",
-        lines: &[],
-        arguments: "group --members 1000 --commits 12 --suite classical --seconds 3",
-        quick: "group --members 10 --commits 4 --suite classical",
-    },
+    Call::new("group", "group --members 500 --seconds 3", "group --members 10"),
+    Call::new("idle", "idle --connections 5000", "idle --connections 100"),
+    Call::new("login", "login --count 1000", "login --count 50"),
+    Call::new("start", "start --stored 1000000", "start --stored 1000"),
+    Call::new("durable", "durable", "durable --messages 20"),
+    Call::new(
+        "commits",
+        "group --members 1000 --commits 12 --suite classical --seconds 3",
+        "group --members 10 --commits 4 --suite classical",
+    ),
 ];
 
 /// Measures everything. `Ok(false)`: a target is missed, or a measurement could not be made.
 pub(crate) fn run(options: &Options) -> Result<bool> {
+    prepare::to_measure()?;
     let programs = options.programs.clone().map_or_else(build, Ok)?;
     let started = Instant::now();
     let mut results = Results::new();
@@ -100,6 +120,10 @@ fn measure(programs: &Path, call: &Call, quick: bool, results: &mut Results) -> 
     command.args(["--json", "bench"]).args(arguments.split_whitespace());
     if quick && !["idle", "durable", "start"].contains(&call.name) {
         command.args(["--seconds", "0.5", "--warm-up", "0.2", "--runs", "1"]);
+    }
+    let database = call.postgres.then(Database::start).transpose()?;
+    if let Some(database) = &database {
+        command.args(database.arguments());
     }
     // Theirs, and not one that happens to be named.
     command.env("MIFENGD", programs.join("mifengd"));

@@ -26,6 +26,13 @@ pub(crate) fn rows(results: &Results) -> Vec<Row> {
             2.0,
             "≤ 2 × the relay",
         ),
+        of("pairs_postgres").limit_row(
+            "T2",
+            "the same with PostgreSQL, server and database together",
+            ("cpu_us_per_message", "µs"),
+            55.0,
+            "≤ 55 µs",
+        ),
         of("ping_pong").ping_pong(),
         of("group").ratio_row(
             "T4",

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Args {
     pub(super) async fn run(self, report: &mut Report) -> Result<()> {
-        let stage = Stage::open(self.mifengd.clone(), "post-quantum")?;
+        let stage = Stage::open(self.mifengd.clone(), "post-quantum", None)?;
         let (relay, target) = stage.relay()?;
         let flows = prepare(&stage, 1, 512).await?;
         say("watching the server");

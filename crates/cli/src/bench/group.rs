@@ -1,6 +1,6 @@
 use super::dialect::{Bare, Mifeng};
 use super::line::{Socket, Target, receive};
-use super::meter::{Figures, Latencies, Series, Stopwatch};
+use super::meter::{Figures, Latencies, Measured, Series, Stopwatch};
 use super::pairs::{connect_bare, measure};
 use super::person::{Crowd, Person};
 use super::relay::EVERYONE;
@@ -52,7 +52,7 @@ struct Group {
 impl Args {
     pub(super) async fn run(self, report: &mut Report) -> Result<()> {
         ensure!(self.members >= 2, "a group has two members or more");
-        let stage = Stage::open(self.options.mifengd.clone(), self.suite.as_str())?;
+        let stage = Stage::open(self.options.mifengd.clone(), self.suite.as_str(), None)?;
         let (relay, relay_target) = stage.relay()?;
         say(&format!("{} people join, and one of them begins a group", self.members));
         let mut group = self.form(&stage).await?;
@@ -68,8 +68,8 @@ impl Args {
         say("measuring");
         let (mut of_server, mut of_baseline) = (Series::default(), Series::default());
         for _ in 0..self.options.runs {
-            of_server.push(measure(&server, stage.daemon.pid()?, &self.options).await?);
-            of_baseline.push(measure(&baseline, relay.pid(), &self.options).await?);
+            of_server.push(measure(&server, Measured::alone(stage.daemon.pid()?), &self.options).await?);
+            of_baseline.push(measure(&baseline, Measured::alone(relay.pid()), &self.options).await?);
         }
         let mut entry = Entry::new("group");
         for figure in ["cpu_us_per_delivery", "deliveries_per_second", "p50_ms", "p99_ms"] {
@@ -129,7 +129,7 @@ impl Args {
         };
         next().await?;
         let (mut figures, mut latencies) = (Figures::default(), Latencies::new()?);
-        let watch = Stopwatch::start(stage.daemon.pid()?)?;
+        let watch = Stopwatch::start(Measured::alone(stage.daemon.pid()?))?;
         for _ in 0..self.commits {
             let started = Instant::now();
             let bytes = next().await?;

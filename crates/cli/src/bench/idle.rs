@@ -28,7 +28,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 impl Args {
     pub(super) async fn run(self, report: &mut Report) -> Result<()> {
-        let mut stage = Stage::open(self.mifengd, "post-quantum")?;
+        let mut stage = Stage::open(self.mifengd, "post-quantum", None)?;
         say(&format!("{} devices join", self.connections));
         let upload = Crowd::new(&stage).await?.upload().to_vec();
         let devices = device::join(&stage, &upload, self.connections).await?;

@@ -1,6 +1,6 @@
 use super::device::{self, Device};
 use super::line::Target;
-use super::meter::{Figures, Latencies, Series, Stopwatch};
+use super::meter::{Figures, Latencies, Measured, Series, Stopwatch};
 use super::pairs::connect_bare;
 use super::person::Crowd;
 use super::report::{Entry, Report};
@@ -28,7 +28,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) async fn run(self, report: &mut Report) -> Result<()> {
-        let stage = Stage::open(self.options.mifengd.clone(), "post-quantum")?;
+        let stage = Stage::open(self.options.mifengd.clone(), "post-quantum", None)?;
         let (relay, relay_target) = stage.relay()?;
         say(&format!("{} devices join", self.count));
         let upload = Crowd::new(&stage).await?.upload().to_vec();
@@ -69,7 +69,7 @@ impl Args {
     where
         C: Future<Output = Result<super::line::Socket>>,
     {
-        let (mut figures, watch) = (Figures::default(), Stopwatch::start(pid)?);
+        let (mut figures, watch) = (Figures::default(), Stopwatch::start(Measured::alone(pid))?);
         let timed = connections.map(|connection| async {
             let started = Instant::now();
             connection.await.map(|socket| (socket, started.elapsed()))

@@ -55,12 +55,40 @@ pub(super) fn raise_open_files() -> Result<()> {
 
 /// Processor time of a process and its threads since its start, user and system.
 pub(super) fn processor_time(pid: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may hold anything; the fields after it are numbers.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| -> Option<f64> { fields.get(index)?.parse().ok() };
-    let both = ticks(11).zip(ticks(12)).context("/proc/PID/stat has another form")?;
-    Ok(Duration::from_secs_f64((both.0 + both.1) / TICKS_PER_SECOND))
+    Ok(Stat::read(pid)?.own)
+}
+
+/// A part of `/proc/PID/stat`.
+struct Stat {
+    parent: u32,
+    own: Duration,
+    with_waited_for: Duration,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name in parentheses may hold anything; the fields after it are numbers.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| -> Option<f64> { fields.get(index)?.parse().ok() };
+        let time = |from: usize| -> Option<Duration> {
+            Some(Duration::from_secs_f64((ticks(from)? + ticks(from + 1)?) / TICKS_PER_SECOND))
+        };
+        let parent = fields.get(1).and_then(|parent| parent.parse().ok());
+        let read = parent.zip(time(11)).zip(time(13));
+        let ((parent, own), waited_for) = read.context("/proc/PID/stat has another form")?;
+        Ok(Self { parent, own, with_waited_for: own + waited_for })
+    }
+}
+
+/// The same of a process with all that it has started: those that it has waited for, and those that run.
+pub(super) fn family_time(pid: u32) -> Result<Duration> {
+    let own = Stat::read(pid)?;
+    let processes = fs::read_dir("/proc")?.flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    // One may end while it is looked for: then its parent has its time.
+    let children = pids.filter_map(|pid| Stat::read(pid).ok()).filter(|stat| stat.parent == pid);
+    Ok(own.with_waited_for + children.map(|child| child.with_waited_for).sum::<Duration>())
 }
 
 /// Time for which a core was busy since the machine's start, with whatever it was.
@@ -98,6 +126,23 @@ mod tests {
         let used = processor_time(pid).unwrap() - before;
         // Other tests share the process and the machine: it is at least something, and not more than all cores.
         assert!(used >= Duration::from_millis(10) && used < Duration::from_secs(60), "{used:?}");
+    }
+
+    #[test]
+    fn what_a_child_used_is_its_familys_before_and_after_it_ended() {
+        let pid = std::process::id();
+        let before = family_time(pid).unwrap();
+        let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; read line";
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut said, &mut String::new()).unwrap();
+        let used = processor_time(child.id()).unwrap();
+        assert!(used > Duration::ZERO && family_time(pid).unwrap() >= before + used);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(family_time(pid).unwrap() >= before + used);
     }
 
     #[test]

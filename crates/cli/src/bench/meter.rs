@@ -90,36 +90,58 @@ pub(super) fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// Processor time over a window: of a server, of this process, and of everybody else on the server's core.
+/// Who is measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured {
+    /// The server's process.
+    pub(super) server: u32,
+    /// The first process of the database that it keeps everything in, if that is another program.
+    pub(super) database: Option<u32>,
+}
+
+impl Measured {
+    /// A process that needs no other.
+    pub(super) const fn alone(server: u32) -> Self {
+        Self { server, database: None }
+    }
+}
+
+/// Processor time over a window: of a server with its database, of this process, and of everybody else on the server's core.
 pub(super) struct Stopwatch {
-    server: u32,
+    measured: Measured,
     started: Instant,
-    before: [Duration; 3],
+    before: [Duration; 4],
 }
 
 impl Stopwatch {
-    pub(super) fn start(server: u32) -> Result<Self> {
-        Ok(Self { server, started: Instant::now(), before: times(server)? })
+    pub(super) fn start(measured: Measured) -> Result<Self> {
+        Ok(Self { measured, started: Instant::now(), before: times(measured)? })
     }
 
-    /// Seconds since the start, the server's processor time in seconds, and the shares of the cores as figures.
+    /// Seconds since the start, the server's and its database's processor time in seconds, and the shares of the cores as figures.
     pub(super) fn stop(self, figures: &mut Figures) -> Result<(f64, f64)> {
         let seconds = self.started.elapsed().as_secs_f64();
-        let [server, generator, core] = times(self.server)?;
+        let [server, database, generator, core] = times(self.measured)?;
         let used = |now: Duration, before: Duration| now.saturating_sub(before).as_secs_f64();
-        let [server_before, generator_before, core_before] = self.before;
-        let server = used(server, server_before);
+        let [server_before, database_before, generator_before, core_before] = self.before;
+        let database = used(database, database_before);
+        let server = used(server, server_before) + database;
         ensure!(seconds > 0.0, "a window without time");
         figures.put("server_cpu", server / seconds);
+        if self.measured.database.is_some() {
+            figures.put("database_cpu", database / seconds);
+        }
         figures.put("generator_cpu", used(generator, generator_before) / seconds);
         figures.put("others_on_servers_core", ((used(core, core_before) - server) / seconds).max(0.0));
         Ok((seconds, server))
     }
 }
 
-fn times(server: u32) -> Result<[Duration; 3]> {
+fn times(measured: Measured) -> Result<[Duration; 4]> {
     let own = machine::processor_time(std::process::id())?;
-    Ok([machine::processor_time(server)?, own, machine::busy_time(machine::SERVER_CORE)?])
+    let server = machine::processor_time(measured.server)?;
+    let database = measured.database.map_or(Ok(Duration::ZERO), machine::family_time)?;
+    Ok([server, database, own, machine::busy_time(machine::SERVER_CORE)?])
 }
 
 #[cfg(test)]

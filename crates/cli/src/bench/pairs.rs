@@ -1,9 +1,9 @@
 use super::dialect::{Bare, Mifeng};
 use super::line::{Target, receive};
-use super::meter::{Figures, Series, Stopwatch};
+use super::meter::{Figures, Measured, Series, Stopwatch};
 use super::person::Crowd;
 use super::report::{Entry, Report};
-use super::stage::Stage;
+use super::stage::{Postgres, Stage};
 use super::traffic::{Flow, Traffic};
 use super::{Options, machine, say};
 use anyhow::Result;
@@ -32,11 +32,13 @@ pub(super) struct Args {
     stored: Vec<u64>,
     #[command(flatten)]
     options: Options,
+    #[command(flatten)]
+    postgres: Option<Postgres>,
 }
 
 impl Args {
     pub(super) async fn run(self, report: &mut Report) -> Result<()> {
-        let stage = Stage::open(self.options.mifengd.clone(), "post-quantum")?;
+        let stage = Stage::open(self.options.mifengd.clone(), "post-quantum", self.postgres.as_ref())?;
         let (relay, relay_target) = stage.relay()?;
         say(&format!("{} people join and begin {} conversations", 2 * self.pairs, self.pairs));
         let flows = prepare(&stage, self.pairs, self.body).await?;
@@ -49,7 +51,9 @@ impl Args {
             server.fill(*stored).await?;
             for window in &self.window {
                 say(&format!("measuring with {window} under way per pair"));
-                let measured = Both { server: &server, baseline: &baseline, relay: relay.pid(), stage: &stage };
+                let processes = Measured { server: stage.daemon.pid()?, database: self.database() };
+                let measured =
+                    Both { server: &server, baseline: &baseline, relay: relay.pid(), stage: &stage, processes };
                 let mut entry = measured.run(*window, &self.options).await?;
                 entry.put("pairs", json!(self.pairs));
                 entry.put("body_bytes", json!(self.body));
@@ -59,6 +63,10 @@ impl Args {
         }
         Ok(())
     }
+
+    fn database(&self) -> Option<u32> {
+        self.postgres.as_ref().map(|postgres| postgres.postgres_process)
+    }
 }
 
 /// The two that are compared, both with everything connected.
@@ -67,6 +75,7 @@ struct Both<'a> {
     baseline: &'a Traffic,
     relay: u32,
     stage: &'a Stage,
+    processes: Measured,
 }
 
 impl Both<'_> {
@@ -76,7 +85,7 @@ impl Both<'_> {
         let (mut server, mut baseline) = (Series::default(), Series::default());
         for _ in 0..options.runs {
             server.push(self.of_server(options).await?);
-            baseline.push(measure(self.baseline, self.relay, options).await?);
+            baseline.push(measure(self.baseline, Measured::alone(self.relay), options).await?);
         }
         let mut entry = Entry::new("pairs");
         for figure in ["cpu_us_per_message", "messages_per_second", "p50_ms", "p99_ms", "messages_per_fsync"] {
@@ -98,7 +107,7 @@ impl Both<'_> {
     /// The server's own counters are asked for before and after the load, so that asking costs the window nothing.
     async fn of_server(&self, options: &Options) -> Result<Figures> {
         let (before, sent_before) = (self.stage.counters().await?, self.server.rest().await?.sent);
-        let mut figures = measure(self.server, self.stage.daemon.pid()?, options).await?;
+        let mut figures = measure(self.server, self.processes, options).await?;
         let (after, sent_after) = (self.stage.counters().await?, self.server.rest().await?.sent);
         let syncs = after.batches - before.batches + 2 * (after.checkpoints - before.checkpoints);
         figures.put("messages_per_fsync", (sent_after - sent_before) as f64 / syncs.max(1) as f64);
@@ -107,9 +116,9 @@ impl Both<'_> {
 }
 
 /// One window of one server.
-pub(super) async fn measure(traffic: &Traffic, server: u32, options: &Options) -> Result<Figures> {
+pub(super) async fn measure(traffic: &Traffic, measured: Measured, options: &Options) -> Result<Figures> {
     let mut figures = Figures::default();
-    let begin = || Stopwatch::start(server);
+    let begin = || Stopwatch::start(measured);
     let end = |watch: Stopwatch| watch.stop(&mut figures);
     let (counted, (seconds, cpu)) = traffic.window(options.warm_up(), options.window(), begin, end).await?;
     let (messages, deliveries) = (counted.complete.count() as f64, counted.deliveries as f64);

@@ -15,6 +15,32 @@ pub(super) const TENANT: &str = "bench";
 /// Rates that nobody here reaches; every request is still counted against its three buckets.
 const RATE: &str = "{ burst = 1000000000, per_second = 1000000000 }";
 
+/// A PostgreSQL database that the server keeps everything in, and that is measured with it.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Postgres {
+    /// Keep everything in this empty PostgreSQL database: `postgresql://ROLE@HOST:PORT/DATABASE`.
+    #[arg(long, value_name = "URL", required = false, requires_all = ["postgres_owner", "postgres_password_file", "postgres_process"])]
+    postgres: String,
+    /// The role that owns its tables.
+    #[arg(long, value_name = "ROLE", required = false, requires = "postgres")]
+    postgres_owner: String,
+    /// A file with the password of both roles.
+    #[arg(long, value_name = "PATH", required = false, requires = "postgres")]
+    postgres_password_file: String,
+    /// PostgreSQL's first process: its processor time and that of its children is the server's too.
+    #[arg(long, value_name = "PID", required = false, requires = "postgres")]
+    pub(super) postgres_process: u32,
+}
+
+impl Postgres {
+    /// For `mifengd init`.
+    fn arguments(&self) -> [&str; 8] {
+        let Self { postgres, postgres_owner, postgres_password_file: password, .. } = self;
+        let [user, user_password] = ["--postgres-migration-user", "--postgres-migration-password-file"];
+        ["--postgres", postgres, "--postgres-password-file", password, user, postgres_owner, user_password, password]
+    }
+}
+
 /// Where the measurement happens.
 pub(super) struct Stage {
     pub(super) daemon: Daemon,
@@ -32,7 +58,7 @@ pub(super) struct StoreCounters {
 
 impl Stage {
     /// Makes the data directory, starts the server and makes the tenant, whose groups use this suite.
-    pub(super) fn open(mifengd: Option<PathBuf>, suite: &str) -> Result<Self> {
+    pub(super) fn open(mifengd: Option<PathBuf>, suite: &str, postgres: Option<&Postgres>) -> Result<Self> {
         machine::raise_open_files()?;
         if machine::online()? > 1 {
             machine::pin(GENERATOR_CORE)?;
@@ -40,7 +66,8 @@ impl Stage {
             eprintln!("bench: this machine has one core: server and generator share it");
         }
         let folder = Folder::new("bench")?;
-        let mut daemon = Daemon::init(&daemon::find(mifengd)?, folder.path())?;
+        let arguments = postgres.map(Postgres::arguments).map(Vec::from).unwrap_or_default();
+        let mut daemon = Daemon::init(&daemon::find(mifengd)?, folder.path(), &arguments)?;
         for limit in ["SESSION", "CONTROL", "MESSAGE", "READ", "TENANT"] {
             daemon.set(format!("MIFENG_LIMITS_{limit}_RATE"), RATE);
         }

@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Args {
     pub(super) async fn run(self, report: &mut Report) -> Result<()> {
-        let mut stage = Stage::open(self.mifengd.clone(), "post-quantum")?;
+        let mut stage = Stage::open(self.mifengd.clone(), "post-quantum", None)?;
         if self.stored > 0 {
             say(&format!("storing {} messages", self.stored));
             Traffic::new(prepare(&stage, PAIRS, 512).await?, WINDOW).fill(self.stored).await?;

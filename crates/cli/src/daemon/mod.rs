@@ -42,8 +42,8 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Makes its data directory in `folder` (`mifengd init`).
-    pub(crate) fn init(program: &Path, folder: &Path) -> Result<Self> {
+    /// Makes its data directory in `folder` (`mifengd init`, with these further arguments).
+    pub(crate) fn init(program: &Path, folder: &Path, arguments: &[&str]) -> Result<Self> {
         let log = folder.join("mifengd.log");
         let program = program.to_owned();
         let daemon = Self {
@@ -55,7 +55,7 @@ impl Daemon {
             addresses: None,
             settings: Vec::new(),
         };
-        daemon.command(&["init"])?;
+        daemon.command(&[&["init"], arguments].concat())?;
         Ok(daemon)
     }
 

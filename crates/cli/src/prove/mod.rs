@@ -79,7 +79,7 @@ impl Args {
 
 async fn prove(program: &Path, folder: &Path) -> Result<Report> {
     let control = random_text()?;
-    let mut daemon = Daemon::init(program, folder)?;
+    let mut daemon = Daemon::init(program, folder, &[])?;
     // The most talkative it can be: what it must not say, it must not say even then.
     daemon.set("MIFENG_LOG_LEVEL", "debug");
     say("a server of our own, and a tap before it");

@@ -11,7 +11,7 @@ use crate::{ConversationState, Error, Event};
 use e2ee::{Group, Invitation, Refused};
 use rusqlite::Connection;
 use wire::request::{AcceptWelcome, FetchTree, FetchWelcomes, PendingWelcome, Tree, Welcomes};
-use wire::{ConversationId, Entry, GroupId, MessageId, Refusal};
+use wire::{ConversationId, Entry, ErrorCode, GroupId, MessageId, Refusal};
 
 /// A succession that waits in the log until what it needs is here.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Turn<'_> {
     }
 
     pub(crate) fn successor_refused(&mut self, work: Work, id: ConversationId, refusal: &Refusal) {
-        if is_transient(refusal) {
+        if is_transient(refusal) && refusal.code() != Some(ErrorCode::StaleEpoch) {
             self.later(work, refusal);
         } else if let Some(arrival) = self.memory.arrivals.get_mut(&id) {
             arrival.stage = Stage::Nothing;

@@ -311,7 +311,11 @@ fn who_is_not_welcomed_rejoins_from_outside_and_is_shown_what_it_missed() {
     scene.hand_out(&made);
     let (id, commit) = scene.want::<Commit>();
     assert_eq!(commit.conversation, CONVERSATION);
-    assert_eq!(scene.state(), (ConversationState::Joining, Some(NEXT)));
+    assert_eq!(scene.state(), (ConversationState::Joining, Some(scene.group)), "the old one is kept until it is in");
+    scene.alice.handle_frame(&frame::refused(id, &ErrorCode::EpochTaken.into()), now()).unwrap();
+    assert_eq!(scene.state(), (ConversationState::Repairing, Some(scene.group)), "to hold the next one against it");
+    scene.hand_out(&made);
+    let (id, _) = scene.want::<Commit>();
     scene.answer::<Commit>(id, &RecordedAt { seq: 6, at: now(), generation: 0 });
     let (id, _) = scene.want::<FetchStay>();
     scene.answer::<FetchStay>(id, &Stay { seq: 6, generation: 0, entry_hash: [6; 32] });

@@ -16,6 +16,8 @@ enum Found {
     Kept(Vec<u8>),
     /// The device may have it, and it has to be made.
     Current,
+    /// A commit came between; the device asks for the new epoch.
+    Stale,
     Nothing,
 }
 
@@ -25,6 +27,7 @@ pub(crate) async fn handle(node: &Node, session: &Session, fetch: FetchTree) -> 
     match session.tenant.store.read(move |tx| find(tx, conversation, (group, epoch), (device, user))).await? {
         Found::Kept(tree) => return Ok(Tree { tree }),
         Found::Nothing => return Err(ErrorCode::Forbidden.into()),
+        Found::Stale => return Err(ErrorCode::StaleEpoch.into()),
         Found::Current => {}
     }
     let tree = membership::tree(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
@@ -33,7 +36,6 @@ pub(crate) async fn handle(node: &Node, session: &Session, fetch: FetchTree) -> 
     node.groups.put_tree(session.tenant.id, conversation, tree);
     match bytes {
         Some(bytes) => Ok(Tree { tree: bytes.map_err(Failure::internal)? }),
-        // A commit came between; the caller asks for the new epoch.
         None => Err(ErrorCode::StaleEpoch.into()),
     }
 }
@@ -48,13 +50,15 @@ fn find(
     let group = group.unwrap_or(there.group);
     let awaits = tx.awaits_tree(conversation, device, group, epoch)?;
     // A device of a member's user needs the current tree to rejoin from outside.
-    let may_have_current = (there.group, there.epoch) == (group, epoch) && tx.is_user_in(conversation, user)?;
-    if !awaits && !may_have_current {
-        return Ok(Found::Nothing);
-    }
-    Ok(match tx.tree(conversation, group, epoch)? {
-        Some(tree) => Found::Kept(tree),
-        None if may_have_current => Found::Current,
-        None => Found::Nothing,
+    let may_have_current = tx.is_user_in(conversation, user)?;
+    let is_current = (there.group, there.epoch) == (group, epoch);
+    Ok(match (awaits, may_have_current) {
+        (false, false) => Found::Nothing,
+        (false, true) if !is_current => Found::Stale,
+        _ => match tx.tree(conversation, group, epoch)? {
+            Some(tree) => Found::Kept(tree),
+            None if may_have_current && is_current => Found::Current,
+            None => Found::Nothing,
+        },
     })
 }
