@@ -131,10 +131,7 @@ impl Turn<'_> {
             ..row
         };
         self.sweep_on_arrival(&mut row)?;
-        if !self.is_complete(&row)? {
-            // Who began it is gone, and had not added the other half yet.
-            self.go_on_claiming(&mut row)?;
-        }
+        self.claim_if_incomplete(&mut row)?;
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.memory.gaps.remove(&id);

@@ -189,7 +189,11 @@ impl Turn<'_> {
             self.mark_gap(row, row.begins, "this device has joined anew: it cannot read what was said before")?;
         }
         self.take_prepared(row, unsent)?;
-        // A direct conversation whose other half was never added goes on with that.
+        self.claim_if_incomplete(row)
+    }
+
+    /// A direct conversation whose other half was never added goes on with that.
+    pub(crate) fn claim_if_incomplete(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
         if self.is_complete(row)? { Ok(()) } else { self.go_on_claiming(row) }
     }
 

@@ -51,8 +51,8 @@ impl Turn<'_> {
         Ok(row.is_some_and(|row| row.state != ConversationState::Left && row.group.is_some()))
     }
 
-    /// A stale epoch is none that this Welcome still leads into.
     pub(crate) fn welcome_tree_refused(&mut self, refusal: &Refusal) -> Result<(), Error> {
+        // A stale one was withdrawn: there is no tree for it any more.
         if is_transient(refusal) && refusal.code() != Some(ErrorCode::StaleEpoch) {
             self.later(Work::WelcomeTree, refusal);
         } else if let Some(welcome) = self.memory.welcomes.pop_front() {

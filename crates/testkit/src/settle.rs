@@ -114,7 +114,7 @@ impl World {
                 ));
             }
             for (since, era) in &log.eras {
-                lines.push(format!("  from {since} on: {:?}", era.members));
+                lines.push(format!("  since {since} epoch {}: {:?}", era.epoch, era.members));
             }
         }
         lines.join("\n")
