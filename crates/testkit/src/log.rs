@@ -59,13 +59,10 @@ impl Log {
         self.era_of(seq).is_some_and(|era| era.members.contains(&device))
     }
 
-    /// Whether this entry is the commit by which a device came back that a succession had left out: there it shows a gap.
+    /// Whether this entry is the commit by which a device came in that had no leaf before: there it may show a gap.
     pub fn ends_gap(&self, device: DeviceId, seq: u64) -> bool {
         let is_own = |entry: &Accepted| entry.sender == device && entry.kind == EntryKind::Commit;
-        let outside = |(_, era): &(&u64, &Snapshot)| !era.members.contains(&device);
-        let left_at =
-            self.eras.range(..seq).rev().take_while(outside).last().and_then(|(since, _)| self.entries.get(since));
-        self.entries.get(&seq).is_some_and(is_own) && left_at.is_some_and(|left| left.kind == EntryKind::Succession)
+        self.entries.get(&seq).is_some_and(is_own) && !self.is_reader(device, seq)
     }
 
     /// Devices that had said before this entry, in the same era, that they leave.
