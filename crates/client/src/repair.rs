@@ -192,8 +192,10 @@ impl Turn<'_> {
         self.claim_if_incomplete(row)
     }
 
-    /// A direct conversation whose other half was never added goes on with that.
+    /// What this device wanted to add or renew before it came in has had its time; but a direct conversation whose other half
+    /// was never added goes on with that.
     pub(crate) fn claim_if_incomplete(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        outbox::delete_kind(self.db, row.id, OutboxKind::Add)?;
         if self.is_complete(row)? { Ok(()) } else { self.go_on_claiming(row) }
     }
 
