@@ -50,6 +50,8 @@ pub(crate) struct Memory {
     pub(crate) gaps: HashSet<ConversationId>,
     /// Refusals for a stale epoch in a row, without an entry in between.
     pub(crate) stale: HashMap<ConversationId, u32>,
+    /// After which entry what is on its way was asked for.
+    pub(crate) asked_after: HashMap<ConversationId, u64>,
     pub(crate) repairs: HashMap<ConversationId, CurrentGroup>,
     /// Rejoins in a row that led nowhere.
     pub(crate) failed_rejoins: HashMap<ConversationId, u32>,
@@ -105,6 +107,7 @@ impl Memory {
             wanted: BTreeSet::new(),
             gaps: HashSet::new(),
             stale: HashMap::new(),
+            asked_after: HashMap::new(),
             repairs: HashMap::new(),
             failed_rejoins: HashMap::new(),
             arrivals: HashMap::new(),
@@ -138,6 +141,7 @@ impl Memory {
         self.wanted.clear();
         self.gaps.clear();
         self.stale.clear();
+        self.asked_after.clear();
         self.repairs.clear();
         self.failed_rejoins.clear();
         self.arrivals.clear();

@@ -80,6 +80,7 @@ impl Turn<'_> {
 
     fn fetch(&mut self, row: &ConversationRow) {
         let fetch = Fetch { conversation: row.id, after: row.cursor, limit: limits::FETCH_MAX_ENTRIES };
+        self.memory.asked_after.insert(row.id, row.cursor);
         self.request(Work::Fetch(row.id), &fetch);
     }
 

@@ -51,6 +51,10 @@ impl Turn<'_> {
         let mut row = self.conversation(id)?;
         let head = Cursor { conversation: id, generation: fetched.generation, seq: fetched.head };
         self.memory.heads.insert(id, head);
+        if self.memory.asked_after.remove(&id).is_some_and(|after| after > row.cursor) {
+            // A Welcome has taken this device to an earlier place since: that is no gap.
+            return Ok(());
+        }
         if row.cursor == 0 {
             row.generation = fetched.generation;
         }

@@ -285,7 +285,11 @@ impl Oracle {
     /// A device stands there, with these members: as everybody who ever stood there.
     pub fn stands(&mut self, device: DeviceId, id: ConversationId, position: Position, members: &[DeviceId]) {
         let place = (position.generation, position.cursor);
-        let last = self.cursors.insert((device, id), place).unwrap_or_default();
+        // Without a group it follows nothing yet: a Welcome may lead to an earlier place than the server's word did.
+        let last = match position.group {
+            Some(_) => self.cursors.insert((device, id), place).unwrap_or_default(),
+            None => self.cursors.get(&(device, id)).copied().unwrap_or_default(),
+        };
         if place < last {
             self.violations.push(format!("the cursor of {device} in {id} went from {last:?} back to {place:?}"));
         }
