@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask test`, `tidy`, `sabotage`, `demo`, `bench` and `soak`. Needs nothing but Rust; installs the rest itself.
 mod bench;
 mod demo;
+mod fuzz;
 mod prepare;
 mod sabotage;
 mod simulation;
@@ -42,6 +43,8 @@ enum Chore {
 enum Soak {
     /// Explores schedules of the simulation.
     Sim(simulation::Options),
+    /// Feeds the fuzzer's bytes to everything that sees bytes from outside, and keeps what reaches something new.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Demo(options) => demo::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Soak(Soak::Sim(options)) => simulation::soak(&options),
+        Chore::Soak(Soak::Fuzz(options)) => fuzz::soak(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
