@@ -62,7 +62,7 @@ pub(crate) fn soak(options: &Options) -> Result<bool> {
     }
     let crashes: usize = runs.iter().map(|(_, run)| run.crashes).sum();
     if crashes > 0 {
-        println!("{crashes} inputs crash: see {}", places.artifacts.display());
+        println!("inputs that crash: {crashes}, in {}", places.artifacts.display());
     }
     Ok(crashes == 0)
 }
