@@ -2,6 +2,7 @@
 mod attacks;
 mod bench;
 mod demo;
+mod fuzz;
 mod prepare;
 mod sabotage;
 mod simulation;
@@ -45,6 +46,8 @@ enum Soak {
     Sim(simulation::Options),
     /// Plays the attacks whose rows name a number that is too large for every push.
     Attacks,
+    /// Feeds the fuzzer's bytes to everything that sees bytes from outside, and keeps what reaches something new.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Bench(options) => bench::run(&options),
         Chore::Soak(Soak::Sim(options)) => simulation::soak(&options),
         Chore::Soak(Soak::Attacks) => attacks::soak(),
+        Chore::Soak(Soak::Fuzz(options)) => fuzz::soak(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -16,6 +16,12 @@ pub(crate) fn to_demonstrate() -> Result<()> {
     install(&[Tool { name: "sqlite3", packages: &["sqlite3"], works: || runs("sqlite3", &["--version"]) }])
 }
 
+/// What the fuzzer needs on top: libFuzzer is C++.
+pub(crate) fn to_fuzz() -> Result<()> {
+    to_build()?;
+    install(&[Tool { name: "a C++ compiler (c++)", packages: &["g++"], works: || runs("c++", &["--version"]) }])
+}
+
 fn install(tools: &[Tool]) -> Result<()> {
     let missing: Vec<&Tool> = tools.iter().filter(|tool| !(tool.works)()).collect();
     if missing.is_empty() {

@@ -476,6 +476,25 @@ fn a18_damaged_snapshots_are_refused_or_harmless() {
     });
 }
 
+/// Every vector says how long it is; a library's debug builds once insisted that it was told the truth.
+#[test]
+fn a18_what_ends_early_is_refused() {
+    let world = World::new(Suite::Classical);
+    let alice = world.phone(b'a', 1);
+    let created = world.create(&alice, &group());
+    let package = alice.key_package(Suite::Classical, KeyPackageUse::Once);
+    assert!(PublicTree::create(&created.group_info, &created.tree, &world.vouch()).is_ok());
+    for len in 0..created.group_info.len() {
+        assert!(PublicTree::create(&created.group_info[..len], &created.tree, &world.vouch()).is_err(), "{len}");
+    }
+    for len in 0..created.tree.len() {
+        assert!(PublicTree::create(&created.group_info, &created.tree[..len], &world.vouch()).is_err(), "{len}");
+    }
+    for len in 0..package.len() {
+        assert!(key_package::check(&package[..len], now(), Suite::Classical).is_err(), "{len}");
+    }
+}
+
 /// The server shares trees between its threads.
 #[test]
 fn trees_can_be_shared() {

@@ -6,6 +6,8 @@
 //! the devices hold. MLS seeds itself, so that a run is replayed by its trace of decisions ([`trace`]), not byte for byte.
 //!
 //! `docs/simulation.md` says what is simulated and what is not.
+//!
+//! [`fuzz`] is for single inputs, not for schedules: everything that sees bytes from outside (`docs/security/fuzzing.md`).
 
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +24,7 @@ pub mod dice;
 pub mod explore;
 pub mod facts;
 mod faults;
+pub mod fuzz;
 pub mod generator;
 pub mod linking;
 pub mod log;

@@ -108,7 +108,7 @@ pub enum ChainError {
     /// An entry belongs to another user, tenant or place, or does not follow the one before.
     #[error("the device chain does not link")]
     Broken,
-    /// A signature is wrong or missing.
+    /// A signature is wrong, missing, or where none belongs.
     #[error("a signature in the device chain is invalid")]
     Signature,
     /// An entry does what the chain's state does not allow, such as adding a device twice.
@@ -191,10 +191,12 @@ impl DeviceChain {
                 self.add(device, device_key)?;
             }
             Action::Revoke { device } => {
+                refuse_possession(signed)?;
                 self.verify_account(signed)?;
                 self.revoke(device)?;
             }
             Action::Close => {
+                refuse_possession(signed)?;
                 let authority = authority.ok_or(ChainError::Signature)?;
                 authority.verify(Label::ChainClosing, &signed.payload, &signed.signature)?;
                 self.close();
@@ -308,6 +310,12 @@ fn verify_possession(key: &DevicePublicKey, signed: &SignedEntry) -> Result<(), 
         Err(_) if !stands(Defence::ChainPossession) => Ok(()),
         verified => Ok(verified?),
     }
+}
+
+/// What introduces no device has no device's signature. Nothing would sign one that stood there all the same, but the
+/// chain's hash would cover it: whoever carries the entry could give everybody another chain.
+const fn refuse_possession(signed: &SignedEntry) -> Result<(), ChainError> {
+    if signed.possession.is_none() { Ok(()) } else { Err(ChainError::Signature) }
 }
 
 fn hash(signed: &SignedEntry) -> [u8; 32] {

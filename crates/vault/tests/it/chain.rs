@@ -73,6 +73,16 @@ fn a4_every_changed_bit_is_refused() {
 }
 
 #[test]
+fn a4_an_entry_that_introduces_no_device_carries_no_possession() {
+    let person = Person::new(2).with_phone().then(Action::Revoke { device: PHONE }, None);
+    assert!(person.chain().is_ok());
+    let mut entries = person.entries.clone();
+    entries[2].possession = entries[1].possession;
+    let verified = DeviceChain::verify(TENANT, USER, &entries, None);
+    assert_eq!(verified, Err(ChainError::Signature), "the same entry, another hash, and nobody's signature");
+}
+
+#[test]
 fn a4_a_chain_of_another_user_or_tenant_is_refused() {
     let person = Person::new(3);
     assert_eq!(
