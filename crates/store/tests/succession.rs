@@ -233,7 +233,8 @@ fn before_successors(on: On) -> &'static [&'static str] {
             "drop table trees",
             "alter table old rename to trees",
             "alter table welcomes drop column group_id",
-            "delete from schema_migrations where version = 3",
+            "drop table lookup_quotas",
+            "delete from schema_migrations where version >= 3",
         ],
         On::Postgres => &[
             "alter table mifeng.trees drop constraint trees_pkey",
@@ -241,7 +242,8 @@ fn before_successors(on: On) -> &'static [&'static str] {
             "alter table mifeng.trees add primary key (tenant, conversation, epoch)",
             "alter table mifeng.welcomes drop column group_id",
             "drop policy operator_changes on mifeng.tenants",
-            "delete from mifeng.schema_migrations where version = 3",
+            "drop table mifeng.lookup_quotas",
+            "delete from mifeng.schema_migrations where version >= 3",
         ],
     }
 }

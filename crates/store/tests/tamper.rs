@@ -112,6 +112,8 @@ async fn add_the_rest(store: &Store) {
     store.write(move |tx| tx.publish_key_packages(MEI_PHONE, &[package], NOW)).await.unwrap();
     let claim = store::Claim { claimer: TOM, device: TOM_PHONE, target: MEI, devices: &[], key: [1; 16] };
     store.write(move |tx| tx.claim_key_packages(claim, NOW)).await.unwrap();
+    let quota = rules::lookup::Quota { user: 1, tenant: 1 };
+    store.write(move |tx| tx.count_lookup(MEI, quota, NOW)).await.unwrap();
     let row = NewAuditEntry { at: NOW, actor: store::Actor::Server, operation: "test", outcome: "ok", objects: &[] };
     store.write(move |tx| tx.record_audit(row)).await.unwrap();
 }
