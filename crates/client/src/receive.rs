@@ -172,6 +172,8 @@ impl Turn<'_> {
                 self.becomes_active(row);
                 self.note_commit(row, entry, &commit, &admins)?;
                 self.bring_back_peer(row)?;
+                // Somebody's device may have been revoked while it was being added.
+                self.sweep_on_arrival(row)?;
                 match unsent.filter(|unsent| matches!(unsent.kind, OutboxKind::Wish | OutboxKind::Upkeep)) {
                     Some(wish) => self.wish_recorded(row, wish, &commit),
                     None => Ok(()),
