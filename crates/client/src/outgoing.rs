@@ -221,7 +221,7 @@ impl Turn<'_> {
                 Ok(())
             }
             OutboxKind::Create if code == Some(ErrorCode::AlreadyExists) => match taken_by(refusal) {
-                Some(other) if other != id => self.supersede(row),
+                Some(other) if other != id => self.supersede(row, other),
                 _ => self.reclaim(row),
             },
             OutboxKind::Create if code == Some(ErrorCode::UnsupportedSuite) => self.create_anew(row),

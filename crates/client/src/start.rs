@@ -190,8 +190,12 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// The other person's conversation came first. What is unsent here moves there, now or when its Welcome comes.
-    pub(crate) fn supersede(&mut self, row: ConversationRow) -> Result<(), Error> {
+    /// Another conversation of the two came first. What is unsent here moves there, now or when its Welcome comes. It may be one
+    /// that this device has given up: the server has it still, and the device goes back to it.
+    pub(crate) fn supersede(&mut self, row: ConversationRow, other: ConversationId) -> Result<(), Error> {
+        if conversation::find(self.db, other)?.is_some_and(|other| other.state == ConversationState::Left) {
+            self.memory.unknown.insert(other);
+        }
         self.forget_group(&row)?;
         let row = ConversationRow { state: ConversationState::Superseded, group: None, ..row };
         conversation::save(self.db, &row)?;
