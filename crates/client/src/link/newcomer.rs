@@ -40,6 +40,8 @@ pub(crate) struct Linking {
     user: Option<UserId>,
     /// The offer is at the server.
     offered: bool,
+    /// Another device has added this one to the chain.
+    confirmed: bool,
 }
 
 impl Client {
@@ -69,6 +71,7 @@ impl Client {
                 login: None,
                 user: None,
                 offered: false,
+                confirmed: false,
             });
             if let Phase::Offline { retry_at } = &mut turn.memory.session.phase {
                 *retry_at = now;
@@ -123,14 +126,22 @@ impl Turn<'_> {
             None => self.new_link(&chain)?,
         };
         link::save(self.db, &link)?;
-        self.linking()?.handle = own.handle.clone();
+        let linking = self.linking()?;
+        linking.handle = own.handle.clone();
+        linking.confirmed = chain.device(link.device).is_some();
         let lookup = keys(&link)?.lookup().into();
         self.request(Work::OfferLink, &OfferLink { lookup, offer: link.offer });
         Ok(())
     }
 
-    /// The offer waits: the person has to carry the code over.
+    /// The offer waits: the person has to carry the code over. If the device is confirmed already, the answer was not fetched in
+    /// time and is gone: it begins anew, as another device.
     pub(crate) fn offered(&mut self) -> Result<(), Error> {
+        if self.linking()?.confirmed {
+            link::forget(self.db)?;
+            self.request(Work::OwnChain, &FetchOwnChain {});
+            return Ok(());
+        }
         let link = self.stored_link()?;
         self.linking()?.offered = true;
         let (code, number) = (LinkCode(link.secret.to_code()), keys(&link)?.number(&link.offer));
@@ -449,6 +460,28 @@ mod tests {
         let late = NOW + CODE_LIFE_MS;
         client.turn(late, |turn| turn.own_chain(&OwnChain { handle: "alice".into(), entries })).unwrap();
         assert_ne!(stored(&client).unwrap().secret.to_code(), after.secret.to_code(), "an old code is not shown again");
+    }
+
+    #[test]
+    fn whose_answer_is_gone_begins_anew_as_another_device() {
+        let mut alice = Chain::new(ALICE, 1_000);
+        let (_folder, mut client) = offering(&alice);
+        let before = stored(&client).unwrap();
+        let offer = keys(&before).unwrap().open_offer(&before.offer).unwrap();
+        let chain = DeviceChain::verify(TENANT, ALICE, &alice.entries, None).unwrap();
+        alice.entries.push(alice.account.accept(&chain, &offer.entry).unwrap());
+        let own = OwnChain { handle: "alice".into(), entries: alice.entries.clone() };
+        client.turn(NOW, |turn| turn.own_chain(&own)).unwrap();
+        assert_eq!(stored(&client).unwrap().device, before.device, "the answer may be there");
+        let _offer = crate::testing::request::<OfferLink>(&mut client);
+        client.turn(NOW, Turn::offered).unwrap();
+        assert_eq!(client.poll_event(), None, "it is not shown as a code that waits");
+        let (_, FetchOwnChain {}) = crate::testing::request(&mut client);
+        client.turn(NOW, |turn| turn.own_chain(&own)).unwrap();
+        client.turn(NOW, Turn::offered).unwrap();
+        let after = stored(&client).unwrap();
+        assert_ne!((before.device, before.secret.to_code()), (after.device, after.secret.to_code()));
+        assert!(matches!(client.poll_event(), Some(Event::LinkCode { .. })));
     }
 
     #[test]
