@@ -124,7 +124,7 @@ impl Checked {
             } else if held.is_none() && revoked.is_some() && *seq > facts.position.cursor {
                 // The server gives it nothing any more.
                 self.excused += 1;
-            } else if held.is_none() && has_forgotten(oracle, device, log, facts) && *seq > facts.position.cursor {
+            } else if held.is_none() && had_forgotten(oracle, device, id, log, *seq) {
                 self.excused += 1;
             } else if !log.is_reader(device.device, *seq) {
                 if held.is_some() {
@@ -270,11 +270,11 @@ fn is_excused(
     })
 }
 
-/// Whether a device has forgotten the conversation, which only its own person was in, and told nobody: a further device of the
-/// person that comes in later finds its leaf there.
-fn has_forgotten(oracle: &Oracle, device: &DeviceFacts, log: &Log, facts: &ConversationFacts) -> bool {
-    let is_own = log.now().is_some_and(|now| oracle.people(&now.members) == BTreeSet::from([device.user]));
-    facts.state == ConversationState::Left && is_own
+/// Whether a device had forgotten the conversation, which only its own person was in then, and had told nobody: a further device
+/// of the person that came in later found its leaf there, and may have brought it back since.
+fn had_forgotten(oracle: &Oracle, device: &DeviceFacts, id: ConversationId, log: &Log, seq: u64) -> bool {
+    let is_own = log.era_of(seq).is_some_and(|era| oracle.people(&era.members) == BTreeSet::from([device.user]));
+    is_own && !oracle.has_stood_at(device.device, id, seq)
 }
 
 /// A place holder for entries that the server had deleted before a device that was put back could see them.

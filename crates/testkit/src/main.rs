@@ -7,7 +7,6 @@ use clap::Parser;
 use mifeng_testkit::explore::{Outcome, Templates, explore, replay, shrink};
 use mifeng_testkit::tally::Tally;
 use mifeng_testkit::trace::{self, Trace};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,14 +53,7 @@ fn main() -> Result<ExitCode> {
         let outcome = replay(&templates, &trace)?;
         failed += u64::from(tell(&format!("known {}", path.display()), &outcome));
     }
-    let run = Run {
-        templates,
-        options,
-        open: trace::open()?,
-        next: AtomicU64::new(0),
-        stop: AtomicBool::new(false),
-        sum: Mutex::default(),
-    };
+    let run = Run { templates, options, next: AtomicU64::new(0), stop: AtomicBool::new(false), sum: Mutex::default() };
     let failed = failed + run.all()?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -84,8 +76,6 @@ fn tell(name: &str, outcome: &Outcome) -> bool {
 struct Run {
     templates: Templates,
     options: Options,
-    /// Seeds whose failures are known.
-    open: BTreeSet<u64>,
     next: AtomicU64,
     stop: AtomicBool,
     sum: Mutex<(Tally, u64)>,
@@ -114,9 +104,7 @@ impl Run {
                 return Ok(());
             }
             let outcome = explore(&self.templates, self.options.seed + number * self.options.step)?;
-            let is_open = self.open.contains(&outcome.trace.seed);
-            let name = format!("{} {}", if is_open { "open seed" } else { "seed" }, outcome.trace.seed);
-            if tell(&name, &outcome) && !is_open {
+            if tell(&format!("seed {}", outcome.trace.seed), &outcome) {
                 self.keep(&outcome)?;
             }
             self.count(outcome, started);
@@ -125,9 +113,7 @@ impl Run {
 
     fn count(&self, outcome: Outcome, started: Instant) {
         let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
-        let (is_open, found) = (self.open.contains(&outcome.trace.seed), !outcome.violations.is_empty());
-        sum.0.open += u64::from(found && is_open);
-        sum.1 += u64::from(found && !is_open);
+        sum.1 += u64::from(!outcome.violations.is_empty());
         sum.0.add(outcome.tally);
         if sum.1 >= self.options.tolerate {
             self.stop.store(true, Ordering::Relaxed);
@@ -172,7 +158,7 @@ fn print(tally: &Tally, failed: u64, took: Duration) {
     );
     println!(
         "simulation: schedules={} post_quantum={} hostile={} strengthened={} successions={} median_events={median} least_faults={faults_least} fault_kinds={} \
-         messages={} readings={} open={} failed={failed} seconds={}",
+         messages={} readings={} failed={failed} seconds={}",
         tally.schedules,
         tally.post_quantum,
         tally.hostile,
@@ -181,7 +167,6 @@ fn print(tally: &Tally, failed: u64, took: Duration) {
         tally.faults.len(),
         tally.messages,
         tally.readings,
-        tally.open,
         took.as_secs()
     );
 }

@@ -282,6 +282,11 @@ impl Oracle {
         }
     }
 
+    /// Whether a device has ever stood at this entry.
+    pub fn has_stood_at(&self, device: DeviceId, id: ConversationId, seq: u64) -> bool {
+        self.stood.get(&(device, id)).is_some_and(|stood| stood.iter().any(|(cursor, _)| *cursor == seq))
+    }
+
     /// A device stands there, with these members: as everybody who ever stood there.
     pub fn stands(&mut self, device: DeviceId, id: ConversationId, position: Position, members: &[DeviceId]) {
         let place = (position.generation, position.cursor);

@@ -38,8 +38,6 @@ pub struct Tally {
     pub excused: u64,
     /// Times that a device rejoined.
     pub repairs: u64,
-    /// Schedules that found what is known and not repaired yet.
-    pub open: u64,
 }
 
 impl Tally {
@@ -74,7 +72,6 @@ impl Tally {
         self.readings += other.readings;
         self.excused += other.excused;
         self.repairs += other.repairs;
-        self.open += other.open;
         other.faults.into_iter().for_each(|(kind, count)| *self.faults.entry(kind).or_default() += count);
         other.acts.into_iter().for_each(|(verb, count)| *self.acts.entry(verb).or_default() += count);
     }

@@ -4,7 +4,6 @@ use crate::decision::Decision;
 use crate::template::Shape;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// One schedule.
@@ -56,14 +55,4 @@ pub fn known() -> Result<Vec<(PathBuf, Trace)>> {
     files.retain(|file| file.extension().is_some_and(|ending| ending == "json"));
     files.sort();
     files.into_iter().map(|file| Trace::read(&file).map(|trace| (file, trace))).collect()
-}
-
-/// Seeds that are known to find something that is not repaired yet, from `open.txt`.
-///
-/// # Errors
-/// When the list cannot be read.
-pub fn open() -> Result<BTreeSet<u64>> {
-    let list = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("open.txt"))?;
-    let seeds = list.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next());
-    seeds.map(|seed| seed.parse().with_context(|| format!("`{seed}` in open.txt"))).collect()
 }
