@@ -11,7 +11,9 @@ use rusqlite::Connection;
 use std::sync::Arc;
 use trust::{Aad, LeafIdentity};
 use vault::Entropy;
-use wire::{ConversationId, ErrorCode, Fault, MessageId, Operation, Refusal, UnixMillis, UserId, frame, request};
+use wire::{
+    ConversationId, ErrorCode, Fault, GroupId, MessageId, Operation, Refusal, UnixMillis, UserId, frame, request,
+};
 use zeroize::Zeroizing;
 
 /// One turn. What it transmits and tells leaves only when its transaction is durable.
@@ -295,9 +297,13 @@ impl Turn<'_> {
     /// Deletes everything that MLS has stored of a conversation's group, if there is one.
     pub(crate) fn forget_group(&mut self, row: &ConversationRow) -> Result<(), Error> {
         self.memory.groups.remove(&row.id);
-        let Some(id) = row.group else { return Ok(()) };
+        row.group.map_or(Ok(()), |group| self.forget_keys(group))
+    }
+
+    /// As [`Turn::forget_group`], for a group that serves no conversation.
+    pub(crate) fn forget_keys(&self, group: GroupId) -> Result<(), Error> {
         self.act(|device, _| {
-            let group = Group::load(device, id)?;
+            let group = Group::load(device, group)?;
             let writes = group.map_or_else(|| Ok(WriteSet::default()), |group| group.forget(device));
             writes.map(|writes| ((), writes))
         })??;

@@ -118,15 +118,6 @@ impl Turn<'_> {
         }
     }
 
-    fn forget_keys(&mut self, group: GroupId) -> Result<(), Error> {
-        let forgotten = self.act(|device, _| {
-            let group = Group::load(device, group)?;
-            let writes = group.map_or_else(|| Ok(e2ee::WriteSet::default()), |group| group.forget(device));
-            writes.map(|writes| ((), writes))
-        })?;
-        Ok(forgotten?)
-    }
-
     fn attempt(&mut self, id: ConversationId, pause: u64, tried: u32) {
         let chance = u64::from(u16::from_le_bytes(self.entropy.array()));
         let at: UnixMillis = self.now.saturating_add(pause + 2 * pause * chance / u64::from(u16::MAX));
