@@ -130,7 +130,7 @@ impl Turn<'_> {
             renew_at: Some(self.some_day()),
             ..row
         };
-        self.sweep_on_arrival(&mut row)?;
+        self.sweep_if_gone(&mut row)?;
         self.claim_if_incomplete(&mut row)?;
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;

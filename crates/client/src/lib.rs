@@ -36,6 +36,7 @@ mod link;
 mod login;
 mod memory;
 mod mention;
+mod outcome;
 mod outgoing;
 mod page;
 mod pump;

@@ -5,7 +5,7 @@ use crate::database::conversation::{self, ConversationRow};
 use crate::database::message::{self, Place};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::database::{MessageRow, MessageState};
-use crate::outgoing;
+use crate::outcome;
 use crate::session::Work;
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
@@ -110,7 +110,7 @@ impl Turn<'_> {
     /// that its state was copied or restored (or that the server lies): the leaf is replaced.
     fn process_own(&mut self, row: &mut ConversationRow, entry: &Entry) -> Result<Step, Error> {
         let unsent = outbox::find(self.db, row.id, entry.message_id)?;
-        let sealed_here = unsent.as_ref().is_some_and(|unsent| outgoing::is_sealed_as(unsent, &entry.payload));
+        let sealed_here = unsent.as_ref().is_some_and(|unsent| outcome::is_sealed_as(unsent, &entry.payload));
         match unsent.as_ref().map(|unsent| unsent.kind) {
             Some(OutboxKind::Message) => {
                 self.own_message_recorded(row, entry)?;
@@ -173,7 +173,7 @@ impl Turn<'_> {
                 self.note_commit(row, entry, &commit, &admins)?;
                 self.bring_back_peer(row)?;
                 // Somebody's device may have been revoked while it was being added.
-                self.sweep_on_arrival(row)?;
+                self.sweep_if_gone(row)?;
                 match unsent.filter(|unsent| matches!(unsent.kind, OutboxKind::Wish | OutboxKind::Upkeep)) {
                     Some(wish) => self.wish_recorded(row, wish, &commit),
                     None => Ok(()),

@@ -39,9 +39,9 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// A device that came in from outside looks for leaves that have gone since it had asked for the group; the caller saves
-    /// the row.
-    pub(crate) fn sweep_on_arrival(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+    /// Looks for leaves that are gone: after coming in from outside they may have gone since the group was asked for, after an
+    /// own commit while that was on its way. The caller saves the row.
+    pub(crate) fn sweep_if_gone(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
         let gone = self.gone(row)?;
         let leaves = self.peek(row, e2ee::Group::members)?.unwrap_or_default();
         let mut swept = leaves.into_iter().map(|leaf| leaf.identity).filter(|leaf| gone.contains(&leaf.device));
