@@ -31,14 +31,14 @@ pub(crate) fn soak(options: &Options) -> Result<bool> {
     if let Some(minutes) = &minutes {
         arguments.extend(["--minutes", minutes]);
     }
-    let (ended, counted) = call(&arguments);
+    let (ended, counted) = call(&["--profile", "soak"], &arguments);
     ended?;
     Ok(counted.get("failed") == Some(&0))
 }
 
 /// Replays what is known and tries `schedules` new ones.
 pub(crate) fn stage(schedules: u64, least: &mut Counted) -> Result<Outcome> {
-    let (ended, counted) = call(&["--schedules", &schedules.to_string()]);
+    let (ended, counted) = call(&[], &["--schedules", &schedules.to_string()]);
     let few = least.iter().find(|(name, least)| counted.get(*name).copied().unwrap_or_default() < **least);
     let failure = match (ended, few) {
         (Err(error), _) => Some(format!("{error:#}")),
@@ -50,10 +50,10 @@ pub(crate) fn stage(schedules: u64, least: &mut Counted) -> Result<Outcome> {
     Ok(Outcome { remark, failure, tests: None })
 }
 
-fn call(arguments: &[&str]) -> (Result<()>, Counted) {
+fn call(build: &[&str], arguments: &[&str]) -> (Result<()>, Counted) {
     let mut counted = Counted::new();
     let mut command = Command::new("cargo");
-    command.args(["run", "--locked", "--package", "mifeng-testkit", "--"]).args(arguments);
+    command.args(["run", "--locked", "--package", "mifeng-testkit"]).args(build).arg("--").args(arguments);
     let ended = stream(command.current_dir(workspace::root()), |line| {
         if let Some(counts) = line.strip_prefix("simulation: ") {
             counted = read(counts);
