@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::output::for_terminal;
+use crate::output::{for_terminal, in_one_line};
 use client::content::Content;
 use client::{Client, Event};
 use runtime::{Next, Shell, now};
@@ -85,6 +85,26 @@ pub(crate) fn device_changes(
         lines.extend(removed.iter().map(|device| format!("{whose} was revoked: {device}")));
     }
     Ok(lines)
+}
+
+/// What a person should be told of at once, because it is not as it must be: who does what nobody should.
+pub(crate) fn alarm(client: &Client, event: &Event) -> Result<Option<String>, client::Error> {
+    let title =
+        |id| Ok::<_, client::Error>(client.conversation(id)?.map_or_else(|| format!("{id}"), |view| view.title));
+    let text = match event {
+        Event::SuccessorRefused { conversation, by, reason } => format!(
+            "device {by} put another group in the place of that of {}, which is not followed: {reason}",
+            title(*conversation)?
+        ),
+        Event::CommitPoisoned { conversation, user, device, .. } => format!(
+            "@{} (device {device}) has made a commit in {} that others cannot follow; repairing",
+            client.handle_of(*user)?,
+            title(*conversation)?
+        ),
+        Event::Forked(id) => format!("the server showed members different histories of {}", title(*id)?),
+        _ => return Ok(None),
+    };
+    Ok(Some(in_one_line(&text)))
 }
 
 /// Waits until the outbox is empty.

@@ -82,25 +82,10 @@ impl Args {
             Some(Event::DevicesChanged { user, added, removed, closed }) => {
                 conversation::announce(client, user, &added, &removed, closed).map_err(Failure::from)
             }
-            Some(Event::SuccessorRefused { conversation, by, reason }) => {
-                eprintln!(
-                    "⚠ device {by} put another group in the place of {conversation}'s, which is not followed: {reason}"
-                );
-                Ok(())
-            }
-            Some(Event::CommitPoisoned { conversation, user, device, .. }) => {
-                let handle = client.handle_of(user).unwrap_or_else(|_| user.to_string());
-                let who = in_one_line(&handle);
-                eprintln!(
-                    "⚠ @{who} (device {device}) has made a commit in {conversation} that others cannot follow; repairing"
-                );
-                Ok(())
-            }
-            Some(Event::Forked(id)) => {
-                eprintln!("⚠ the server showed members different histories of {id}");
-                Ok(())
-            }
-            _ => Ok(()),
+            Some(event) => conversation::alarm(client, &event).map_err(Failure::from).map(|alarm| {
+                alarm.iter().for_each(|text| eprintln!("⚠ {text}"));
+            }),
+            None => Ok(()),
         };
         match shown {
             Ok(()) => Next::Wait,

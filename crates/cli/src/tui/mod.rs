@@ -277,7 +277,11 @@ impl App {
             Event::Failed { reason, .. } => {
                 model.complain(format!("a message was not sent: {}", crate::output::in_one_line(&reason)));
             }
-            _ => {}
+            event => {
+                if let Some(alarm) = conversation::alarm(self.shell.client(), &event)? {
+                    self.model.complain(alarm);
+                }
+            }
         }
         Ok(())
     }
