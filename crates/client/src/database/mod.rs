@@ -107,6 +107,10 @@ impl Database {
              PRAGMA trusted_schema = OFF;",
         )?;
         connection.pragma_update(None, "secure_delete", stands(Defence::SecureDelete))?;
+        if cfg!(target_family = "wasm") {
+            // A browser's files have no shared memory: the log's index is kept in this connection, which is the only one.
+            connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
+        }
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         let mut database = Self { connection };
