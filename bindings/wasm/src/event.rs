@@ -6,7 +6,6 @@ use tsify::Tsify;
 
 /// Something that a person may want to know.
 #[derive(Debug, Serialize, Tsify)]
-#[tsify(into_wasm_abi)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// This device belongs to this person now.

@@ -10,4 +10,5 @@ mod event;
 mod profile;
 mod view;
 
+pub use event::Event;
 pub use profile::Profile;

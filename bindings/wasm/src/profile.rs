@@ -9,7 +9,7 @@ use js_sys::Function;
 use runtime::web::{Shell, StorageError, open_database};
 use runtime::{OsEntropy, now};
 use std::str::FromStr;
-use tsify::Tsify;
+use tsify::{Ts, Tsify};
 use wasm_bindgen::prelude::*;
 use wire::{ConversationId, InviteLink, MessageId, UserId};
 
@@ -44,9 +44,9 @@ impl Profile {
                 Ok(event) => Event::of(event),
                 Err(error) => Some(Event::Failed { reason: error.to_string() }),
             };
-            if let Some(event) = event.and_then(|event| event.into_js().ok()) {
+            if let Some(event) = event.and_then(|event| event.into_ts().ok()) {
                 // What a listener throws is its own.
-                let _ = listener.call1(&JsValue::NULL, &event);
+                let _ = listener.call1(&JsValue::NULL, &event.js_value());
             }
         });
         let shell = Shell::new(client, url, listener);
@@ -58,9 +58,9 @@ impl Profile {
     ///
     /// # Errors
     /// `malformed`.
-    pub fn invitation(&self, line: &str) -> Result<Invitation> {
+    pub fn invitation(&self, line: &str) -> Result<Ts<Invitation>> {
         let InviteLink { host, port, tenant, .. } = InviteLink::from_str(line).map_err(|_| malformed("an invite"))?;
-        Ok(Invitation { host, port, tenant })
+        shown(Invitation { host, port, tenant })
     }
 
     /// Redeems an invite. Told: `joined` or `refused`.
@@ -102,44 +102,44 @@ impl Profile {
     ///
     /// # Errors
     /// `failed`.
-    pub fn status(&self) -> Result<Status> {
-        self.read(Reader::status)
+    pub fn status(&self) -> Result<Ts<Status>> {
+        shown(self.read(|reader| reader.status())?)
     }
 
     /// All conversations.
     ///
     /// # Errors
     /// `refused` before the device has joined, `failed`.
-    pub fn conversations(&self) -> Result<Conversations> {
-        self.read(Reader::conversations).map(Conversations)
+    pub fn conversations(&self) -> Result<Ts<Conversations>> {
+        shown(Conversations(self.read(|reader| reader.conversations())?))
     }
 
     /// The last lines of a conversation, 2000 at most.
     ///
     /// # Errors
     /// `malformed`, `failed`.
-    pub fn lines(&self, conversation: &str, limit: u32) -> Result<Lines> {
+    pub fn lines(&self, conversation: &str, limit: u32) -> Result<Ts<Lines>> {
         let id = conversation_id(conversation)?;
-        self.read(|reader| reader.lines(id, limit.min(LINES_MAX))).map(Lines)
+        shown(Lines(self.read(|reader| reader.lines(id, limit.min(LINES_MAX)))?))
     }
 
     /// Who is in a conversation.
     ///
     /// # Errors
     /// `malformed`, `refused`, `failed`.
-    pub fn members(&self, conversation: &str) -> Result<Members> {
+    pub fn members(&self, conversation: &str) -> Result<Ts<Members>> {
         let id = conversation_id(conversation)?;
         let views = self.call(|client| client.members(id, now()))?;
-        Ok(Members(views.into_iter().map(Member::from).collect()))
+        shown(Members(views.into_iter().map(Member::from).collect()))
     }
 
     /// A person's keys.
     ///
     /// # Errors
     /// `malformed`, `refused`, `failed`.
-    pub fn contact(&self, user: &str) -> Result<Option<Contact>> {
+    pub fn contact(&self, user: &str) -> Result<Option<Ts<Contact>>> {
         let id = user_id(user)?;
-        self.read(|reader| reader.contact(id))
+        self.read(|reader| reader.contact(id))?.map(shown).transpose()
     }
 
     /// Notes that the safety number was compared, or takes that back.
@@ -297,6 +297,11 @@ impl Profile {
     fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> std::result::Result<T, client::Error>) -> Result<T> {
         self.shell.ask(|client| read(&Reader::new(client))).map_err(|error| from_client(&error))
     }
+}
+
+/// A view as JavaScript takes it.
+fn shown<T: Tsify + serde::Serialize>(view: T) -> Result<Ts<T>> {
+    view.into_ts().map_err(|error| thrown("failed", &error))
 }
 
 fn conversation_id(text: &str) -> Result<ConversationId> {

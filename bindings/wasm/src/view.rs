@@ -9,7 +9,6 @@ use wire::{ConversationId, MessageId, UserId};
 
 /// How things stand.
 #[derive(Debug, Serialize, Tsify)]
-#[tsify(into_wasm_abi)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Who this device is; absent before it has joined.
@@ -38,7 +37,6 @@ pub struct Account {
 
 /// Where an invite leads, without its code.
 #[derive(Debug, Serialize, Tsify)]
-#[tsify(into_wasm_abi)]
 pub struct Invitation {
     /// Name or address of the server.
     pub host: String,
@@ -82,7 +80,6 @@ pub struct Conversation {
 
 /// All conversations, the one with the newest line first.
 #[derive(Debug, Serialize, Tsify)]
-#[tsify(into_wasm_abi)]
 pub struct Conversations(pub Vec<Conversation>);
 
 /// Where a conversation stands.
@@ -149,7 +146,6 @@ pub struct Line {
 
 /// Lines of a conversation, oldest first.
 #[derive(Debug, Serialize, Tsify)]
-#[tsify(into_wasm_abi)]
 pub struct Lines(pub Vec<Line>);
 
 /// Where a line is.
@@ -258,12 +254,10 @@ pub struct Member {
 
 /// The members of a conversation.
 #[derive(Debug, Serialize, Tsify)]
-#[tsify(into_wasm_abi)]
 pub struct Members(pub Vec<Member>);
 
 /// A person's keys, to be compared.
 #[derive(Debug, Serialize, Tsify)]
-#[tsify(into_wasm_abi)]
 #[serde(rename_all = "camelCase")]
 pub struct Contact {
     /// Who.

@@ -13,7 +13,13 @@ const OPEN_ATTEMPTS = 25;
 const OPEN_PAUSE_MS = 200;
 const LEADER_GONE: Failure = { name: "lost", message: "the tab that was asked has been closed: it may have been done" };
 
-const scope = self as unknown as DedicatedWorkerGlobalScope;
+/** The part of a worker's global object that is used; TypeScript's own description does not go together with that of a page. */
+interface Scope {
+  onmessage: (event: MessageEvent<Request>) => void;
+  postMessage(report: Report): void;
+}
+
+const scope = self as unknown as Scope;
 const channel = new BroadcastChannel("mifeng");
 const own = crypto.randomUUID();
 /** Calls that another tab's worker has, and that it takes its answer with if it ends. */
@@ -23,7 +29,7 @@ const early: Request[] = [];
 let role: "unknown" | "follows" | "leads" = "unknown";
 let profile: Promise<Profile> | undefined;
 
-scope.onmessage = ({ data }: MessageEvent<Request>) => take(data);
+scope.onmessage = ({ data }) => take(data);
 channel.onmessage = ({ data }: MessageEvent<Relayed>) => void hear(data);
 void navigator.locks.request(LOCK, lead);
 void navigator.locks.query().then(({ held }) => {

@@ -101,16 +101,17 @@ impl Database {
     pub fn open(path: &Path, key: &DatabaseKey) -> Result<Self, DatabaseError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
+        if cfg!(target_family = "wasm") {
+            // A browser's files have no shared memory: the log's index is kept in this connection, which is the only one. It
+            // has to know before it reads the first page.
+            connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
+        }
         unlock(&connection, key)?;
         connection.execute_batch(
             "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000; PRAGMA temp_store = MEMORY;
              PRAGMA trusted_schema = OFF;",
         )?;
         connection.pragma_update(None, "secure_delete", stands(Defence::SecureDelete))?;
-        if cfg!(target_family = "wasm") {
-            // A browser's files have no shared memory: the log's index is kept in this connection, which is the only one.
-            connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
-        }
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         let mut database = Self { connection };
