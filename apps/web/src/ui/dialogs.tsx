@@ -115,7 +115,7 @@ function MemberList({ conversation: { id, group }, own, onClose }: Omit<MembersP
             <Avatar name={handle} />
             <span className="words">
               <span className="title">@{handle}{user === own && ` (${say("you")})`}</span>
-              <span className="dim">{devices} {say("devices")}{admin && ` · ${say("admin")}`}</span>
+              <span className="dim">{say("devices", { count: String(devices) })}{admin && ` · ${say("admin")}`}</span>
             </span>
             {mayChange && user !== own && (
               <Button className="quiet danger" onPress={() => void perform("removeMember", id, user).then(again)}>{say("remove")}</Button>

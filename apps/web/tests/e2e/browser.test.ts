@@ -26,7 +26,7 @@ test("a person joins, talks, closes the tab, and everything is there again", asy
   await bubble(page, "hello bob 你好", "Sent").waitFor();
   assert.deepEqual(bob.texts(), ["hello *bob* 你好"]);
   await bubble(page, "hello bob", "Read").waitFor();
-  bob.run("send", "@ann", "hi `ann`, see https://example.org");
+  bob.run("send", "--markdown", "@ann", "hi `ann`, see https://example.org");
   await bubble(page, "hi ann").waitFor();
   assert.equal(await bubble(page, "hello bob").locator("em").textContent(), "bob");
   if (shots !== undefined) await page.screenshot({ path: join(shots, "chat.png") });
