@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask test`, `tidy`, `sabotage`, `demo`, `bench` and `soak`. Needs nothing but Rust; installs the rest itself.
+//! The project's own chores: `cargo xtask test`, `tidy`, `sabotage`, `web`, `demo`, `bench` and `soak`. Needs nothing but Rust; installs the rest itself.
 mod attacks;
 mod bench;
 mod demo;
@@ -9,6 +9,7 @@ mod simulation;
 mod stage;
 mod test;
 mod tidy;
+mod web;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +31,8 @@ enum Chore {
     Tidy,
     /// Leaves every defence out once, and checks that the tests of the attack that it stops fail.
     Sabotage,
+    /// Builds the browser's program into apps/web/dist, where the build of mifengd takes it.
+    Web,
     /// Builds, and plays the story of one conversation with the real programs; then leaves the server up.
     Demo(demo::Options),
     /// Builds with all optimisation, measures what the server costs, and writes docs/bench.md.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Sabotage => sabotage::run(),
+        Chore::Web => web::run(),
         Chore::Demo(options) => demo::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Soak(Soak::Sim(options)) => simulation::soak(&options),

@@ -57,6 +57,36 @@ pub(crate) fn to_measure() -> Result<()> {
     ])
 }
 
+/// What the browser's program is built with: the compiler's library for wasm32, a C compiler that knows it, and Node.
+pub(crate) fn to_browse() -> Result<()> {
+    to_build()?;
+    install(&[
+        Tool { name: "clang 19", packages: &["clang-19"], works: || runs("clang-19", &["--version"]) },
+        Tool { name: "llvm-ar 19", packages: &["llvm-19"], works: || runs("llvm-ar-19", &["--version"]) },
+        Tool { name: "node and npm", packages: &["nodejs", "npm"], works: || runs("node", &["--version"]) && runs("npm", &["--version"]) },
+    ])?;
+    if !compiles_for_browsers() {
+        println!("Missing: Rust's library for wasm32. Adding it with rustup.");
+        show(Command::new("rustup").args(["target", "add", "wasm32-unknown-unknown"]))
+            .context("docs/web.md says how to build without rustup")?;
+    }
+    Ok(())
+}
+
+/// What the tests in a browser need on top, and the program that makes a browser believe in a certificate authority.
+pub(crate) fn to_test_in_browsers() -> Result<()> {
+    install(&[
+        Tool { name: "Chromium", packages: &["chromium"], works: || runs("chromium", &["--version"]) },
+        Tool { name: "certutil", packages: &["libnss3-tools"], works: || Path::new("/usr/bin/certutil").exists() },
+    ])
+}
+
+/// Whether the compiler that cargo uses has the library.
+fn compiles_for_browsers() -> bool {
+    let asked = Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]).output();
+    asked.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+}
+
 /// What checking needs on top: rustfmt, clippy and cargo-nextest.
 pub(crate) fn to_check() -> Result<TestRunner> {
     to_measure()?;

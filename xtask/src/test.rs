@@ -5,6 +5,7 @@ use crate::sabotage;
 use crate::simulation;
 use crate::stage::{Board, Outcome, Tests, stream};
 use crate::tidy;
+use crate::web;
 use crate::workspace::{self, Layers, package};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut board = Board::default();
     board.stage("format", || cargo(&["fmt", "--all", "--check"]));
     board.stage("tidy", || tidy_stage(&root));
+    // First, so that mifengd is built once, with it.
+    board.stage("web bundle", web::bundle);
     board.stage("clippy, server set", || clippy(&server));
     board.stage("clippy, client set", || clippy(&client));
     board.stage("tests, server set", || test(runner, "server", &server, &binaries, &mut counts));
@@ -53,6 +56,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     board.stage("build mifeng", || cargo(&["build", "--locked", "--package", "mifeng-cli"]));
     board.stage("mifengd without OpenSSL", || without_openssl(&binaries));
     board.stage("tests, client set", || test(runner, "client", &client, &binaries, &mut counts));
+    board.stage("clippy, browser", clippy_browser);
+    board.stage("tests, browser", || web::test(&binaries, counts.tests.entry("browser".into()).or_default()));
     sabotage::stages(&mut board, runner)?;
     board.stage("clippy, simulation", || clippy(&simulated));
     board.stage("tests, simulation", || test(runner, "simulation", &simulated, &binaries, &mut counts));
@@ -99,6 +104,14 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<Outcome> {
 fn clippy(packages: &[String]) -> Result<Outcome> {
     let mut command = cargo_command(&["clippy", "--locked", "--all-targets"]);
     stream(command.args(packages).args(["--", "--deny", "warnings"]), |_| {})?;
+    Ok(Outcome::default())
+}
+
+/// The part of the client that no other target compiles.
+fn clippy_browser() -> Result<Outcome> {
+    let mut command = web::with_c_compiler(cargo_command(&["clippy", "--locked", "--profile", "web", "--target", web::TARGET]));
+    command.args(packages(&["runtime".into(), "wasm".into()])).args(["--", "--deny", "warnings"]);
+    stream(&mut command, |_| {})?;
     Ok(Outcome::default())
 }
 

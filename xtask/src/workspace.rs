@@ -61,13 +61,15 @@ pub(crate) struct Layer {
 pub(crate) struct Sets {
     pub(crate) server: Vec<String>,
     pub(crate) client: Vec<String>,
+    /// For wasm32 only.
+    pub(crate) browser: Vec<String>,
     pub(crate) simulation: Vec<String>,
 }
 
 impl Sets {
     /// Every crate that is in a set.
     pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
-        self.server.iter().chain(&self.client).chain(&self.simulation)
+        self.server.iter().chain(&self.client).chain(&self.browser).chain(&self.simulation)
     }
 }
 
@@ -121,7 +123,8 @@ pub(crate) fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T
     toml::from_str(&text).with_context(|| format!("in {}", path.display()))
 }
 
-/// Every file under `folder` whose name ends with one of `endings`, sorted. Skips `target` and hidden folders.
+/// Every file under `folder` whose name ends with one of `endings`, sorted. Skips hidden folders and what others wrote or a
+/// build made.
 pub(crate) fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     collect(folder, endings, &mut found);
@@ -129,13 +132,15 @@ pub(crate) fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
+const FOREIGN: [&str; 5] = ["target", "vendor", "node_modules", "dist", "build"];
+
 fn collect(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if path.is_dir() {
-            if !name.starts_with('.') && name != "target" && name != "vendor" {
+            if !name.starts_with('.') && !FOREIGN.contains(&name.as_str()) {
                 collect(&path, endings, found);
             }
         } else if endings.iter().any(|ending| name.ends_with(ending)) {

@@ -106,6 +106,29 @@ pub const fn rule(op: Op) -> Rule {
     Rule { who, rate, audited }
 }
 
+/// What the listener for devices answers before there is a connection in this sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Whether the server works.
+    Health,
+    /// The upgrade to a connection.
+    Connect,
+    /// The browser's program: the same for everybody, and nobody's secret.
+    Web,
+}
+
+impl Door {
+    /// Every door.
+    pub const ALL: &'static [Self] = &[Self::Health, Self::Connect, Self::Web];
+}
+
+/// Who may go through a door.
+pub const fn door(door: Door) -> Who {
+    match door {
+        Door::Health | Door::Connect | Door::Web => Who::Stranger,
+    }
+}
+
 /// Whether a connection of this standing may call the operation.
 ///
 /// # Errors

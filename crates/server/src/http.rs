@@ -1,6 +1,6 @@
 //! What the listeners answer over HTTP: health, metrics, and the upgrade to a WebSocket.
 
-use crate::{gateway, listen::Peer, metrics::Gauges, node::Node, tls};
+use crate::{gateway, listen::Peer, metrics::Gauges, node::Node, tls, web::Assets};
 use axum::{
     Extension, Router,
     extract::{State, WebSocketUpgrade},
@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
+use rules::route::{self, Door, Who};
 use std::sync::Arc;
 use store::Health;
 use wire::limits;
@@ -16,9 +17,16 @@ use wire::limits;
 const READ_BUFFER_BYTES: usize = 4 << 10;
 const WRITE_BUFFER_BYTES: usize = 16 << 10;
 
-/// For devices.
-pub fn clients(node: Arc<Node>) -> Router {
-    health().route("/v1/connect", any(connect)).with_state(node)
+/// For devices, and for browsers that become one. Each door is open by its declared rule.
+pub fn clients(node: &Arc<Node>, assets: &Arc<Assets>) -> Router {
+    let open = Door::ALL.iter().filter(|door| route::door(**door) == Who::Stranger);
+    open.fold(Router::new(), |router, door| {
+        router.merge(match door {
+            Door::Health => health().with_state(Arc::clone(node)),
+            Door::Connect => Router::new().route("/v1/connect", any(connect)).with_state(Arc::clone(node)),
+            Door::Web => Arc::clone(assets).routes(),
+        })
+    })
 }
 
 /// For operators and other nodes.

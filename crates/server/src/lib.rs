@@ -27,6 +27,7 @@ pub mod rates;
 pub mod tenants;
 pub mod tls;
 pub mod wakes;
+pub mod web;
 
 /// The root key's file in the data directory.
 pub const ROOT_KEY_FILE: &str = "root.key";

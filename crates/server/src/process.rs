@@ -9,6 +9,7 @@ use crate::{
     listen::{self, Caps, Listener},
     node::Node,
     tls::{Plane, inspect, reload},
+    web::Assets,
 };
 use anyhow::Context;
 use keyring::RootKey;
@@ -93,6 +94,7 @@ pub async fn start(
     let caps = Caps::new(limits.connections, limits.connections_per_address);
     let binds = [config.clients.listen, config.admin.listen, config.internal.listen];
     let node = Node::open(data, config, root, Arc::clone(&caps)).await?;
+    let assets = Arc::new(Assets::embedded());
     let mut addresses = Vec::new();
     let mut certificates = Vec::new();
     for (plane, address) in Plane::ALL.into_iter().zip(binds) {
@@ -106,7 +108,7 @@ pub async fn start(
         }
         certificates.push(Arc::clone(&tls));
         let (router, caps) = match plane {
-            Plane::Clients => (http::clients(Arc::clone(&node)), Arc::clone(&caps)),
+            Plane::Clients => (http::clients(&node, &assets), Arc::clone(&caps)),
             Plane::Admin => (admin::router(Arc::clone(&node)), Caps::new(INNER_CONNECTIONS, INNER_CONNECTIONS)),
             Plane::Internal => (http::internal(Arc::clone(&node)), Caps::new(INNER_CONNECTIONS, INNER_CONNECTIONS)),
         };
@@ -121,6 +123,8 @@ pub async fn start(
     files::write_private(&data.join(ADDRESSES_FILE), &serde_json::to_vec(&addresses)?)?;
     tokio::spawn(reload::watch(certificates));
     jobs::start(&node, stopped);
+    // To be compared with what a release says, and with what a browser shows.
+    tracing::info!(bundle = assets.bundle().unwrap_or("none: cargo xtask web"), "web");
     tracing::info!(%clients, %admin, %internal, "ready");
     Ok(Running { addresses, node })
 }

@@ -4,12 +4,12 @@ use super::Breach;
 use super::scan::{Named, Source};
 use crate::workspace::{Ban, Exception, Layers};
 
-/// Checks every name in every file of `crates/` and `xtask/`.
+/// Checks every name in every file of `crates/`, `bindings/` and `xtask/`.
 pub(super) fn check(plan: &Layers, sources: &[Source]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let mut used = vec![false; plan.except.len()];
     for source in sources {
-        let place = source.path.trim_start_matches("crates/");
+        let place = source.path.trim_start_matches("crates/").trim_start_matches("bindings/");
         let owner = place.split('/').next().unwrap_or_default();
         let pure = plan.crates.get(owner).is_some_and(|layer| layer.pure);
         for named in &source.named {

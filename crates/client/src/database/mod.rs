@@ -101,6 +101,11 @@ impl Database {
     pub fn open(path: &Path, key: &DatabaseKey) -> Result<Self, DatabaseError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
+        if cfg!(target_family = "wasm") {
+            // A browser's files have no shared memory: the log's index is kept in this connection, which is the only one. It
+            // has to know before it reads the first page.
+            connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
+        }
         unlock(&connection, key)?;
         connection.execute_batch(
             "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000; PRAGMA temp_store = MEMORY;

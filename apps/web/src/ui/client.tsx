@@ -1,0 +1,69 @@
+// How the screens ask the client: a hook that asks again whenever something may have changed.
+
+import { createContext, use, useEffect, useRef, useState } from "react";
+import type { Answer, Arguments, Method } from "../core/protocol";
+import { Session } from "../core/session";
+import type { Event } from "../core/wasm/mifeng_wasm";
+
+export const session = new Session();
+
+/** Shows a sentence to the person for a while. */
+export const Tell = createContext<(text: string) => void>(() => undefined);
+
+/** Hears events while the component is shown. */
+export function useEvents(listener: (event: Event) => void): void {
+  const latest = useRef(listener);
+  latest.current = listener;
+  useEffect(() => session.listen((event) => latest.current(event)), []);
+}
+
+/**
+ * The answer to a question, asked again after every event for which `about` says so, at most once a frame. `undefined`
+ * until there is one, and when the question is refused.
+ */
+export function useAnswer<M extends Method>(
+  about: (event: Event) => boolean,
+  method: M,
+  ...args: Arguments<M>
+): [Answer<M> | undefined, () => void] {
+  const [answer, setAnswer] = useState<{ key: string; value: Answer<M> }>();
+  const [round, setRound] = useState(0);
+  const due = useRef(false);
+  const key = JSON.stringify([method, ...args]);
+  const again = () => {
+    if (due.current) return;
+    due.current = true;
+    setTimeout(() => {
+      due.current = false;
+      setRound((round) => round + 1);
+    }, 16);
+  };
+  useEvents((event) => {
+    if (about(event)) again();
+  });
+  useEffect(() => {
+    let wanted = true;
+    session.call(method, ...args).then(
+      (value) => wanted && setAnswer({ key, value }),
+      () => undefined,
+    );
+    return () => {
+      wanted = false;
+    };
+    // The key stands for the arguments.
+  }, [key, round]);
+  return [answer?.key === key ? answer.value : undefined, again];
+}
+
+/** Makes a call and tells the person if it is refused; whether it was done. */
+export function useDo(): <M extends Method>(method: M, ...args: Arguments<M>) => Promise<Answer<M> | undefined> {
+  const tell = use(Tell);
+  return async (method, ...args) => {
+    try {
+      return await session.call(method, ...args);
+    } catch (error) {
+      tell(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  };
+}

@@ -1,0 +1,142 @@
+// Behind the door: the list of conversations and one of them. Which one, the address says, so that a tab opens where it
+// was and "back" goes back.
+
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { Button, GridList, GridListItem, Input, Label, Menu, MenuItem, MenuTrigger, Popover, SearchField } from "react-aria-components";
+import type { Account, Conversation, Status } from "../core/wasm/mifeng_wasm";
+import { language, say } from "../words";
+import { useAnswer } from "./client";
+import { Chat } from "./chat";
+import { About, LinkDevice, NewConversation } from "./dialogs";
+import { lineSummary } from "./line";
+import { Avatar, Icon } from "./parts";
+
+interface HomeProps {
+  status: Status;
+  account: Account;
+}
+
+export function Home({ status, account }: HomeProps) {
+  const [conversations, again] = useAnswer((event) => event.type !== "typing" && event.type !== "contact", "conversations");
+  const chosen = useChosen();
+  const open = conversations?.find((conversation) => conversation.id === chosen);
+  const unread = conversations?.reduce((sum, conversation) => sum + conversation.unread, 0) ?? 0;
+  useEffect(() => {
+    document.title = unread > 0 ? `(${unread}) Mifeng` : "Mifeng";
+  }, [unread]);
+  return (
+    <div className={`home${chosen === "" ? "" : " with-chat"}`}>
+      <aside className="side">
+        <SideHead status={status} account={account} />
+        <List conversations={conversations} chosen={chosen} />
+      </aside>
+      {open ? <Chat key={open.id} conversation={open} account={account} again={again} /> : (
+        <main className="nothing"><p className="dim">{say("nothingChosen")}</p></main>
+      )}
+    </div>
+  );
+}
+
+function SideHead({ status, account }: HomeProps) {
+  const [dialog, setDialog] = useState<"new" | "link" | "about">();
+  const close = () => setDialog(undefined);
+  return (
+    <header className="side-head">
+      <Avatar name={account.handle} />
+      <div className="who">
+        <strong>@{account.handle}</strong>
+        <span className={`dim line${status.live ? "" : " off"}`} role="status">
+          {say(status.live ? (status.caughtUp ? "connected" : "connecting") : "offline")}
+        </span>
+      </div>
+      <Button className="quiet icon" aria-label={say("newConversation")} onPress={() => setDialog("new")}>
+        <Icon name="add" />
+      </Button>
+      <MenuTrigger>
+        <Button className="quiet icon" aria-label={say("settings")}><Icon name="more" /></Button>
+        <Popover className="popover">
+          <Menu onAction={(key) => setDialog(key as "link" | "about")}>
+            <MenuItem id="link">{say("link")}</MenuItem>
+            <MenuItem id="about">{say("about")}</MenuItem>
+          </Menu>
+        </Popover>
+      </MenuTrigger>
+      <NewConversation isOpen={dialog === "new"} onClose={close} />
+      <LinkDevice isOpen={dialog === "link"} onClose={close} />
+      <About isOpen={dialog === "about"} onClose={close} account={account} />
+    </header>
+  );
+}
+
+function List({ conversations, chosen }: { conversations: Conversation[] | undefined; chosen: string }) {
+  const [sought, setSought] = useState("");
+  const wanted = sought.trim().toLocaleLowerCase();
+  const shown = conversations?.filter((one) => one.title.toLocaleLowerCase().includes(wanted)) ?? [];
+  return (
+    <>
+      <SearchField className="search" value={sought} onChange={setSought}>
+        <Label className="hidden">{say("search")}</Label>
+        <Input placeholder={say("search")} />
+      </SearchField>
+      <GridList
+        className="list"
+        aria-label={say("conversations")}
+        selectionMode="single"
+        selectionBehavior="replace"
+        selectedKeys={chosen === "" ? [] : [chosen]}
+        onAction={(key) => choose(String(key))}
+        onSelectionChange={(keys) => keys !== "all" && keys.size > 0 && choose(String([...keys][0]))}
+        renderEmptyState={() => conversations && <p className="dim empty">{say(wanted === "" ? "noConversations" : "noMatch")}</p>}
+      >
+        {shown.map((conversation) => <Entry key={conversation.id} conversation={conversation} />)}
+      </GridList>
+    </>
+  );
+}
+
+function Entry({ conversation }: { conversation: Conversation }) {
+  const { id, title, group, last, unread, unreadMentions } = conversation;
+  const words = last ? lineSummary(last, group) : say(conversation.state === "active" ? "nothingYet" : "starting");
+  return (
+    <GridListItem id={id} className="entry" textValue={title}>
+      <Avatar name={title} group={group} />
+      <div className="words">
+        <span className="title">{title}</span>
+        <span className="preview">{words}</span>
+      </div>
+      <div className="marks">
+        {last && <time dateTime={new Date(last.at).toISOString()}>{shortTime(last.at)}</time>}
+        {unread > 0 && (
+          <span className={`unread${unreadMentions > 0 ? " named" : ""}`}>
+            {unreadMentions > 0 && "@"}
+            {unread}
+            <span className="hidden"> {say("unread")}</span>
+          </span>
+        )}
+      </div>
+    </GridListItem>
+  );
+}
+
+function shortTime(at: number): string {
+  const date = new Date(at);
+  const today = date.toDateString() === new Date().toDateString();
+  const format: Intl.DateTimeFormatOptions = today ? { hour: "2-digit", minute: "2-digit" } : { month: "short", day: "numeric" };
+  return new Intl.DateTimeFormat(language, format).format(date);
+}
+
+const PREFIX = "#/c/";
+
+function useChosen(): string {
+  const subscribe = (changed: () => void) => {
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  };
+  const hash = useSyncExternalStore(subscribe, () => location.hash);
+  return hash.startsWith(PREFIX) ? hash.slice(PREFIX.length) : "";
+}
+
+/** Shows a conversation; none, for the list alone. */
+export function choose(id: string): void {
+  location.hash = id === "" ? "#/" : `${PREFIX}${id}`;
+}

@@ -1,0 +1,95 @@
+// The parts that screens are made of, around those of react-aria, which know keyboards and screen readers.
+
+import { useEffect, useState, type ReactNode } from "react";
+import {
+  Button, Dialog, FieldError, Heading, Input, Label, Modal, ModalOverlay, Text, TextField, type TextFieldProps,
+} from "react-aria-components";
+import { hue, initial } from "../text";
+import { say } from "../words";
+
+export function Avatar({ name, group = false }: { name: string; group?: boolean }) {
+  return (
+    <span className={`avatar hue-${hue(name)}${group ? " group" : ""}`} aria-hidden="true">
+      {initial(name)}
+    </span>
+  );
+}
+
+interface FieldProps extends TextFieldProps {
+  label: string;
+  hint?: string;
+}
+
+export function Field({ label, hint, ...props }: FieldProps) {
+  return (
+    <TextField {...props} className="field">
+      <Label>{label}</Label>
+      <Input spellCheck={false} autoCapitalize="none" />
+      {hint !== undefined && <Text slot="description">{hint}</Text>}
+      <FieldError />
+    </TextField>
+  );
+}
+
+interface SheetProps {
+  title: string;
+  isOpen: boolean;
+  onClose: () => void;
+  children: ReactNode;
+}
+
+/** A dialog over everything else; a sheet from below where it is narrow. */
+export function Sheet({ title, isOpen, onClose, children }: SheetProps) {
+  return (
+    <ModalOverlay className="overlay" isOpen={isOpen} onOpenChange={(open) => !open && onClose()} isDismissable>
+      <Modal className="sheet">
+        <Dialog>
+          <header>
+            <Heading slot="title">{title}</Heading>
+            <Button className="quiet icon" aria-label={say("close")} onPress={onClose}>
+              <Icon name="close" />
+            </Button>
+          </header>
+          {children}
+        </Dialog>
+      </Modal>
+    </ModalOverlay>
+  );
+}
+
+const icons = {
+  add: "M12 5v14M5 12h14",
+  back: "M15 5l-7 7 7 7",
+  close: "M6 6l12 12M18 6L6 18",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
+  people: "M16 19v-1a4 4 0 0 0-4-4H7a4 4 0 0 0-4 4v1M9.5 10a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7M21 19v-1a4 4 0 0 0-3-3.870M16 3.130a4 4 0 0 1 0 7.750",
+  reply: "M9 7l-5 5 5 5M4 12h10a6 6 0 0 1 6 6v1",
+  send: "M5 12h14M13 6l6 6-6 6",
+  shield: "M12 3l7 3v5c0 5-3 8.5-7 10-4-1.5-7-5-7-10V6z",
+  smile: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18M8.5 14.5a4.5 4.5 0 0 0 7 0M9 9.5h.01M15 9.5h.01",
+  timer: "M12 8v5l3 2M12 21a8 8 0 1 0 0-16 8 8 0 0 0 0 16M9 2h6",
+};
+
+export function Icon({ name }: { name: keyof typeof icons }) {
+  return (
+    <svg className="glyph" viewBox="0 0 24 24" aria-hidden="true">
+      <path d={icons[name]} />
+    </svg>
+  );
+}
+
+/** A sentence that goes away by itself. */
+export function useTelling(): [ReactNode, (text: string) => void] {
+  const [told, setTold] = useState<{ text: string }>();
+  useEffect(() => {
+    if (!told) return;
+    const timer = setTimeout(() => setTold(undefined), 6_000);
+    return () => clearTimeout(timer);
+  }, [told]);
+  const shown = (
+    <div className="told" role="status" aria-live="polite">
+      {told && <p>{told.text}</p>}
+    </div>
+  );
+  return [shown, (text) => setTold({ text })];
+}

@@ -1,0 +1,197 @@
+// The real programs: mifengd, mifeng, and Chromium with a profile of its own, which trusts that server's authority.
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Browser as Devtools, chromium, type Page } from "playwright-core";
+
+const TENANT = "acme";
+const PASSPHRASE = "only for tests: 7 lanterns under a bridge";
+export const PASSWORD = "a password of some length";
+const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+const SWITCHES = [
+  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--lang=en-US", "--remote-debugging-port=0",
+  "--window-size=1200,800",
+];
+
+function program(variable: string): string {
+  const path = process.env[variable];
+  if (path === undefined || !existsSync(path)) throw new Error(`${variable} names no program: cargo xtask web test`);
+  return path;
+}
+
+export async function until<T>(what: string, ask: () => T | undefined | Promise<T | undefined>, ms = 60_000): Promise<T> {
+  for (const end = Date.now() + ms; Date.now() < end; ) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`waited in vain: ${what}`);
+}
+
+/** A server with one tenant, and a folder in which everything of a test is. */
+export class Stage {
+  readonly folder = mkdtempSync(join(tmpdir(), "mifeng-web-"));
+  #server: ChildProcess | undefined;
+  #browsers: Browser[] = [];
+  origin = "";
+
+  static async open(): Promise<Stage> {
+    const stage = new Stage();
+    stage.#mifengd("init", "--host", "localhost");
+    const log = openSync(join(stage.folder, "log"), "a");
+    stage.#server = spawn(program("MIFENGD"), [...stage.#data(), "serve"], { env: stage.#env(), stdio: ["ignore", log, log] });
+    const addresses = join(stage.folder, "data/addresses.json");
+    const read = () => (existsSync(addresses) ? (JSON.parse(readFileSync(addresses, "utf8")) as { clients: string }) : undefined);
+    const { clients } = await until("the server listens", read);
+    stage.origin = `https://localhost:${clients.split(":").at(-1)}`;
+    stage.#mifengd("tenant", "create", TENANT);
+    return stage;
+  }
+
+  invite(): string {
+    const made = this.#mifengd("invite", "create", "--json", "--tenant", TENANT, "--expires", "1h");
+    return (JSON.parse(made) as { link: string }).link;
+  }
+
+  /** A person who joins by the command line. */
+  person(handle: string): Person {
+    const person = new Person(join(this.folder, handle));
+    person.run("join", this.invite(), "--handle", handle);
+    return person;
+  }
+
+  browser(name: string): Browser {
+    const browser = new Browser(join(this.folder, name), this.origin, join(this.folder, "data/tls/clients/ca.pem"));
+    this.#browsers.push(browser);
+    return browser;
+  }
+
+  close(): void {
+    for (const browser of this.#browsers) browser.kill();
+    this.#server?.kill("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+
+  #data(): string[] {
+    return ["--data", join(this.folder, "data")];
+  }
+
+  #env(): NodeJS.ProcessEnv {
+    const listen = "127.0.0.1:0";
+    return {
+      ...process.env, MIFENG_ROOT_PASSPHRASE: PASSPHRASE, MIFENG_CLIENTS_LISTEN: listen, MIFENG_ADMIN_LISTEN: listen,
+      MIFENG_INTERNAL_LISTEN: listen,
+    };
+  }
+
+  #mifengd(...args: string[]): string {
+    return execFileSync(program("MIFENGD"), [...this.#data(), ...args], { env: this.#env(), encoding: "utf8", stdio: "pipe" });
+  }
+}
+
+/** A person at the command line. */
+export class Person {
+  constructor(readonly profile: string) {}
+
+  run(...args: string[]): Record<string, unknown>[] {
+    const env = { ...process.env, MIFENG_PASSWORD: PASSWORD };
+    const done = spawnSync(program("MIFENG"), ["--profile", this.profile, "--json", ...args], { env, encoding: "utf8" });
+    if (done.status !== 0) throw new Error(`mifeng ${args.join(" ")}: ${done.stderr}`);
+    return done.stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  /** What was said, in order; what is no message says what it is instead. */
+  texts(): string[] {
+    const lines = this.run("tail", "-n", "10000").filter((line) => line["state"] !== "notice");
+    return lines.map((line) => (line["state"] === "recorded" ? String(line["text"]) : `${String(line["state"])}: ${String(line["reason"])}`));
+  }
+}
+
+/** Chromium, as a process group that can be killed at once. */
+export class Browser {
+  #process: ChildProcess | undefined;
+  #devtools: Devtools | undefined;
+  /** What the page complained about: errors, and what its policy forbade. */
+  readonly complaints: string[] = [];
+
+  constructor(readonly profile: string, readonly origin: string, authority: string) {
+    const store = join(profile, ".pki/nssdb");
+    mkdirSync(store, { recursive: true });
+    execFileSync("certutil", ["-N", "-d", `sql:${store}`, "--empty-password"]);
+    execFileSync("certutil", ["-A", "-d", `sql:${store}`, "-n", "mifeng", "-t", "C,,", "-i", authority]);
+  }
+
+  async start(): Promise<Page> {
+    const data = join(this.profile, "chromium");
+    const port = join(data, "DevToolsActivePort");
+    rmSync(port, { force: true });
+    const args = [...SWITCHES, `--user-data-dir=${data}`, "about:blank"];
+    this.#process = spawn(CHROMIUM, args, { detached: true, stdio: "ignore", env: { ...process.env, HOME: this.profile } });
+    const address = await until("Chromium starts", () => {
+      const [number, path] = existsSync(port) ? readFileSync(port, "utf8").trim().split("\n") : [];
+      return path === undefined ? undefined : `ws://127.0.0.1:${number}${path}`;
+    });
+    this.#devtools = await chromium.connectOverCDP(address);
+    return this.tab();
+  }
+
+  async tab(): Promise<Page> {
+    const context = this.#devtools?.contexts()[0];
+    if (!context) throw new Error("the browser does not run");
+    const page = await context.newPage();
+    page.on("pageerror", (error) => this.complaints.push(String(error)));
+    page.on("console", (message) => message.type() === "error" && this.complaints.push(message.text()));
+    await page.goto(this.origin);
+    return page;
+  }
+
+  /** SIGKILL to every process of it: nothing is flushed, nothing is said. */
+  kill(): void {
+    if (this.#process?.pid === undefined) return;
+    try {
+      process.kill(-this.#process.pid, "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+    this.#process = undefined;
+  }
+}
+
+// What a person does in a page.
+
+export async function joins(page: Page, invite: string, handle: string): Promise<void> {
+  await page.getByLabel("Invite").fill(invite);
+  await page.getByLabel("Handle").fill(handle);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Join" }).click();
+  await connected(page);
+}
+
+export async function connected(page: Page): Promise<void> {
+  await page.getByRole("status").filter({ hasText: /^Connected$/ }).waitFor({ timeout: 120_000 });
+}
+
+export async function begin(page: Page, people: string, name?: string): Promise<void> {
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await page.getByLabel("With whom").fill(people);
+  if (name !== undefined) await page.getByLabel("Name of the group").fill(name);
+  await page.getByRole("button", { name: "Create" }).click();
+  await composer(page).waitFor();
+}
+
+export function composer(page: Page) {
+  return page.getByRole("textbox", { name: "Write a message" });
+}
+
+export async function say(page: Page, text: string): Promise<void> {
+  await composer(page).fill(text);
+  await composer(page).press("Enter");
+}
+
+/** The bubble with these words, and `mark` under it. */
+export function bubble(page: Page, words: string, mark = "") {
+  return page.locator(".bubble").filter({ hasText: words }).filter({ hasText: mark });
+}
