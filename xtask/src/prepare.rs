@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What building needs: a C compiler and linker, and what the vendored OpenSSL of the client's SQLCipher is built with.
@@ -57,20 +57,47 @@ pub(crate) fn to_measure() -> Result<()> {
     ])
 }
 
-/// What the browser's program is built with: the compiler's library for wasm32, a C compiler that knows it, and Node.
-pub(crate) fn to_browse() -> Result<()> {
+/// What compiles Rust for browsers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BrowserCompiler {
+    /// The toolchain's own, which has the library for wasm32.
+    Own,
+    /// Debian's, which comes with that library's source; it links with the toolchain's own linker.
+    Debian { linker: PathBuf },
+}
+
+/// What the browser's program is built with: a compiler for wasm32, a C compiler that knows it, and Node.
+pub(crate) fn to_browse() -> Result<BrowserCompiler> {
     to_build()?;
     install(&[
         Tool { name: "clang 19", packages: &["clang-19"], works: || runs("clang-19", &["--version"]) },
         Tool { name: "llvm-ar 19", packages: &["llvm-19"], works: || runs("llvm-ar-19", &["--version"]) },
-        Tool { name: "node and npm", packages: &["nodejs", "npm"], works: || runs("node", &["--version"]) && runs("npm", &["--version"]) },
+        Tool {
+            name: "node and npm",
+            packages: &["nodejs", "npm"],
+            works: || runs("node", &["--version"]) && runs("npm", &["--version"]),
+        },
     ])?;
-    if !compiles_for_browsers() {
-        println!("Missing: Rust's library for wasm32. Adding it with rustup.");
-        show(Command::new("rustup").args(["target", "add", "wasm32-unknown-unknown"]))
-            .context("docs/web.md says how to build without rustup")?;
+    if compiles_for_browsers() {
+        return Ok(BrowserCompiler::Own);
     }
-    Ok(())
+    println!("Missing: Rust's library for wasm32. Adding it with rustup.");
+    let added = show(Command::new("rustup").args(["target", "add", "wasm32-unknown-unknown"]));
+    if added.is_ok() && compiles_for_browsers() {
+        return Ok(BrowserCompiler::Own);
+    }
+    println!("rustup could not add it; taking Debian's compiler and the source of the library.");
+    install(&[
+        Tool { name: "rustc-web", packages: &["rustc-web"], works: || runs("/usr/bin/rustc", &["--version"]) },
+        Tool {
+            name: "rust-web-src",
+            packages: &["rust-web-src"],
+            works: || Path::new("/usr/lib/rustlib/src").exists(),
+        },
+    ])?;
+    let root = Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc")?;
+    let root = PathBuf::from(String::from_utf8_lossy(&root.stdout).trim());
+    Ok(BrowserCompiler::Debian { linker: root.join("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld") })
 }
 
 /// What the tests in a browser need on top, and the program that makes a browser believe in a certificate authority.

@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     board.stage("build mifeng", || cargo(&["build", "--locked", "--package", "mifeng-cli"]));
     board.stage("mifengd without OpenSSL", || without_openssl(&binaries));
     board.stage("tests, client set", || test(runner, "client", &client, &binaries, &mut counts));
-    board.stage("clippy, browser", clippy_browser);
+    board.stage("clippy, browser", web::clippy);
     board.stage("tests, browser", || web::test(&binaries, counts.tests.entry("browser".into()).or_default()));
     sabotage::stages(&mut board, runner)?;
     board.stage("clippy, simulation", || clippy(&simulated));
@@ -104,14 +104,6 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<Outcome> {
 fn clippy(packages: &[String]) -> Result<Outcome> {
     let mut command = cargo_command(&["clippy", "--locked", "--all-targets"]);
     stream(command.args(packages).args(["--", "--deny", "warnings"]), |_| {})?;
-    Ok(Outcome::default())
-}
-
-/// The part of the client that no other target compiles.
-fn clippy_browser() -> Result<Outcome> {
-    let mut command = web::with_c_compiler(cargo_command(&["clippy", "--locked", "--profile", "web", "--target", web::TARGET]));
-    command.args(packages(&["runtime".into(), "wasm".into()])).args(["--", "--deny", "warnings"]);
-    stream(&mut command, |_| {})?;
     Ok(Outcome::default())
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask web`: the browser's program, from a fresh machine to `apps/web/dist`, where the server's build takes it.
 
-use crate::prepare;
+use crate::prepare::{self, BrowserCompiler};
 use crate::stage::{Outcome, Tests, stream};
 use crate::test::{Binaries, cargo_command};
 use crate::workspace;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// What a person downloads before the first screen, compressed.
 const FIRST_LOAD_MAX_BYTES: u64 = 1_500_000;
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+const TARGET: &str = "wasm32-unknown-unknown";
 const PACKAGE: &str = "mifeng-wasm";
 /// What wasm-bindgen writes, and TypeScript imports.
 const GLUE: &str = "src/core/wasm";
@@ -34,9 +34,9 @@ pub(crate) fn run() -> Result<bool> {
 
 /// Builds everything; says what a first load costs.
 pub(crate) fn bundle() -> Result<Outcome> {
-    prepare::to_browse()?;
+    let compiler = prepare::to_browse()?;
     let root = workspace::root();
-    let module = compile(&root)?;
+    let module = compile(&root, &compiler)?;
     let app = root.join("apps/web");
     let glue = app.join(GLUE);
     let mut bind = Command::new(wasm_bindgen(&root)?);
@@ -84,17 +84,31 @@ fn counted(line: &str) -> Tests {
 }
 
 /// The client as a WebAssembly module.
-fn compile(root: &Path) -> Result<PathBuf> {
-    let build = cargo_command(&["build", "--locked", "--profile", "web", "--target", TARGET, "--package", PACKAGE]);
-    stream(&mut with_c_compiler(build), |_| {})?;
+fn compile(root: &Path, compiler: &BrowserCompiler) -> Result<PathBuf> {
+    let mut build = cargo_command(&["build", "--locked", "--profile", "web", "--target", TARGET, "--package", PACKAGE]);
+    if let BrowserCompiler::Debian { linker } = compiler {
+        build.arg("-Zbuild-std=std,panic_abort").env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
+        build.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
+    }
+    stream(with_c_compiler(&mut build), |_| {})?;
     let target = workspace::metadata(root)?.target_directory.into_std_path_buf();
     Ok(target.join(TARGET).join("web/mifeng_wasm.wasm"))
 }
 
+/// What only this target compiles, looked at by clippy, which Debian's compiler does not have.
+pub(crate) fn clippy() -> Result<Outcome> {
+    if prepare::to_browse()? != BrowserCompiler::Own {
+        return Ok(Outcome { remark: "left out: no clippy for this compiler".into(), ..Outcome::default() });
+    }
+    let mut command = cargo_command(&["clippy", "--locked", "--profile", "web", "--target", TARGET]);
+    command.args(["--package", "mifeng-runtime", "--package", PACKAGE, "--", "--deny", "warnings"]);
+    stream(with_c_compiler(&mut command), |_| {})?;
+    Ok(Outcome::default())
+}
+
 /// The same with what compiles SQLite, which is C, for a browser.
-pub(crate) fn with_c_compiler(mut command: Command) -> Command {
-    command.env("CC_wasm32_unknown_unknown", "clang-19").env("AR_wasm32_unknown_unknown", "llvm-ar-19");
-    command
+fn with_c_compiler(command: &mut Command) -> &mut Command {
+    command.env("CC_wasm32_unknown_unknown", "clang-19").env("AR_wasm32_unknown_unknown", "llvm-ar-19")
 }
 
 /// wasm-bindgen's program in the version of its library in the lock file, because one does not read the other's in any other.
