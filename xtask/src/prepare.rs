@@ -63,7 +63,11 @@ pub(crate) fn to_browse() -> Result<()> {
     install(&[
         Tool { name: "clang 19", packages: &["clang-19"], works: || runs("clang-19", &["--version"]) },
         Tool { name: "llvm-ar 19", packages: &["llvm-19"], works: || runs("llvm-ar-19", &["--version"]) },
-        Tool { name: "node and npm", packages: &["nodejs", "npm"], works: || runs("node", &["--version"]) && runs("npm", &["--version"]) },
+        Tool {
+            name: "node and npm",
+            packages: &["nodejs", "npm"],
+            works: || runs("node", &["--version"]) && runs("npm", &["--version"]),
+        },
     ])?;
     if !compiles_for_browsers() {
         println!("Missing: Rust's library for wasm32. Adding it with rustup.");

@@ -109,7 +109,8 @@ fn clippy(packages: &[String]) -> Result<Outcome> {
 
 /// The part of the client that no other target compiles.
 fn clippy_browser() -> Result<Outcome> {
-    let mut command = web::with_c_compiler(cargo_command(&["clippy", "--locked", "--profile", "web", "--target", web::TARGET]));
+    let mut command =
+        web::with_c_compiler(cargo_command(&["clippy", "--locked", "--profile", "web", "--target", web::TARGET]));
     command.args(packages(&["runtime".into(), "wasm".into()])).args(["--", "--deny", "warnings"]);
     stream(&mut command, |_| {})?;
     Ok(Outcome::default())

@@ -13,7 +13,11 @@ pub fn now() -> UnixMillis {
 
 /// The wall clock. A clock before 1970 reads as 1970.
 #[cfg(target_family = "wasm")]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and a clock is a whole number")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and a clock is a whole number"
+)]
 pub fn now() -> UnixMillis {
     js_sys::Date::now() as UnixMillis
 }

@@ -3,6 +3,7 @@
 //! Whoever is served a program trusts who serves it; `docs/security/limits.md` says what that means. The hash of all files
 //! is told at the start and at `/about.json`, so that two people, or a person and a release, can compare what they got.
 
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use axum::{
     Router,
     body::Body,
@@ -11,7 +12,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use aws_lc_rs::digest::{Context, SHA256, digest};
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 /// Files whose name holds their hash.
@@ -167,7 +167,12 @@ mod tests {
         ("/assets/b-2.wasm", b"\0asm"),
     ];
 
-    async fn ask(files: &[(&'static str, &'static [u8])], method: Method, path: &str, headers: &[(&str, &str)]) -> Response {
+    async fn ask(
+        files: &[(&'static str, &'static [u8])],
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Response {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -207,7 +212,14 @@ mod tests {
             assert_eq!(header(&response, "cross-origin-embedder-policy"), "require-corp", "{path}");
             assert_eq!(header(&response, "x-content-type-options"), "nosniff", "{path}");
         }
-        for path in ["/assets/a-1.js.br", "/assets/", "/index.html", "/assets/../index.html", "/assets/%2e%2e/index.html", "/etc/passwd"] {
+        for path in [
+            "/assets/a-1.js.br",
+            "/assets/",
+            "/index.html",
+            "/assets/../index.html",
+            "/assets/%2e%2e/index.html",
+            "/etc/passwd",
+        ] {
             assert_eq!(ask(FILES, Method::GET, path, &[]).await.status(), StatusCode::NOT_FOUND, "{path}");
         }
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
@@ -227,7 +239,8 @@ mod tests {
     #[test]
     fn the_bundle_is_another_when_any_file_is() {
         let one = Assets::new(FILES);
-        let other = Assets::new(&[("/index.html", b"<page>"), ("/assets/a-1.js", b"scripT"), ("/assets/b-2.wasm", b"\0asm")]);
+        let other =
+            Assets::new(&[("/index.html", b"<page>"), ("/assets/a-1.js", b"scripT"), ("/assets/b-2.wasm", b"\0asm")]);
         assert_ne!(one.bundle(), other.bundle());
     }
 }
