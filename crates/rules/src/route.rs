@@ -172,6 +172,17 @@ mod tests {
     }
 
     #[test]
+    fn b14_what_is_open_before_a_connection_is_open_to_strangers_by_rule() {
+        for door in Door::ALL {
+            assert_eq!(
+                super::door(*door),
+                Who::Stranger,
+                "{door:?}: the listener knows nobody yet, and would not open it"
+            );
+        }
+    }
+
+    #[test]
     fn strangers_pay_from_the_session_bucket() {
         for op in Op::ALL.iter().filter(|op| rule(**op).who != Who::Device) {
             assert_eq!(rule(*op).rate, RateClass::Session, "{op:?}");

@@ -405,6 +405,7 @@ async fn administration_that_is_wrong_is_told_and_changes_nothing() {
         (post("/v1/create_tenant", &" ".repeat(20_000)), "413", ""),
         ("GET /v1/list_tenants HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "405", ""),
         ("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "404", ""),
+        ("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "404", ""),
     ];
     for (request, status, code) in cases {
         let answer = admin_status(&server, &request).await;
@@ -416,7 +417,9 @@ async fn administration_that_is_wrong_is_told_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_and_administration_are_not_on_the_devices_port() {
     let server = Server::start().await;
-    for (path, status) in [("/metrics", "404"), ("/v1/list_tenants", "404"), ("/healthz", "200"), ("/readyz", "200")] {
+    let absent = [("/metrics", "404"), ("/v1/list_tenants", "404"), ("/index.html", "404")];
+    let present = [("/healthz", "200"), ("/readyz", "200"), ("/", "200"), ("/about.json", "200")];
+    for (path, status) in absent.into_iter().chain(present) {
         let stream = TcpStream::connect(server.addresses.clients).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         let mut stream = TlsConnector::from(server.tls()).connect(name, stream).await.unwrap();

@@ -193,8 +193,8 @@ function Composer({ conversation, reference, setReference, onDone }: ComposerPro
     const target = reference?.line.id ?? undefined;
     const done =
       reference?.kind === "edit"
-        ? await perform("edit", conversation, target ?? "", words).then(() => true)
-        : (await perform("send", conversation, words, target)) !== undefined;
+        ? await perform("edit", conversation, target ?? "", words)
+        : await perform("send", conversation, words, target);
     if (!done) return;
     setText("");
     setReference(undefined);

@@ -56,14 +56,15 @@ export function useAnswer<M extends Method>(
 }
 
 /** Makes a call and tells the person if it is refused; whether it was done. */
-export function useDo(): <M extends Method>(method: M, ...args: Arguments<M>) => Promise<Answer<M> | undefined> {
+export function useDo(): <M extends Method>(method: M, ...args: Arguments<M>) => Promise<boolean> {
   const tell = use(Tell);
   return async (method, ...args) => {
     try {
-      return await session.call(method, ...args);
+      await session.call(method, ...args);
+      return true;
     } catch (error) {
       tell(error instanceof Error ? error.message : String(error));
-      return undefined;
+      return false;
     }
   };
 }
