@@ -56,9 +56,9 @@ test("an own message is edited, answered, reacted to and taken back, on both sid
   await bubble(page, "second", "edited").waitFor();
   const [line] = dan.run("tail");
   assert.equal(line?.["text"], "second");
-  dan.run("react", "@cleo", String(line?.["message"]), "👍");
+  dan.run("react", "@cleo", String(line?.["id"]), "👍");
   await page.getByRole("button", { name: "👍 dan" }).waitFor();
-  dan.run("reply", "@cleo", String(line?.["message"]), "indeed");
+  dan.run("reply", "@cleo", String(line?.["id"]), "indeed");
   await bubble(page, "indeed").locator(".quoted").filter({ hasText: "second" }).waitFor();
   await bubble(page, "second").first().hover();
   await page.locator(".line.own").getByRole("button", { name: "More" }).click();
@@ -97,7 +97,13 @@ test("two tabs share one device, and the second goes on when the first is closed
   await bubble(second, "from the first").waitFor();
   await say(second, "from the second");
   await bubble(first, "from the second").waitFor();
+  const leader = () => second.evaluate(async () => (await navigator.locks.query()).held?.find((lock) => lock.name === "mifeng")?.clientId);
+  const before = await leader();
   await first.close();
+  await until("the second takes over", async () => {
+    const now = await leader();
+    return now !== undefined && now !== before ? now : undefined;
+  });
   await connected(second);
   await say(second, "from who is left");
   await bubble(second, "from who is left", "Sent").waitFor();
