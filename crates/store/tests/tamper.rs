@@ -48,6 +48,7 @@ fn link_and_enter(tx: &mut store::Tx<'_>) -> Outcome {
         welcome: None,
         tree: None,
         public_group: None,
+        supplied: None,
     };
     assert!(matches!(tx.record_commit(rejoin)?, store::CommitOutcome::Recorded { .. }));
     Ok(())
@@ -90,6 +91,7 @@ async fn full_world(on: On) -> World {
         welcome: Some(canary.to_vec()),
         tree: Some(canary.to_vec()),
         public_group: Some(canary.to_vec()),
+        supplied: None,
     };
     store.write(move |tx| tx.record_commit(commit)).await.unwrap();
     store.write(|tx| tx.append_entry(message(1, 2, canary))).await.unwrap();

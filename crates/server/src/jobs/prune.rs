@@ -27,7 +27,11 @@ pub(super) async fn run(node: Arc<Node>, mut stopped: watch::Receiver<bool>) {
 }
 
 pub(super) async fn all(node: &Node, now: UnixMillis) -> Result<(), Failure> {
-    for (_, tenant) in node.tenants.names().await? {
+    for (name, tenant) in node.tenants.names().await? {
+        // What comes back after a restore is compared with what is there.
+        if node.tenants.named(&name).await?.is_none_or(|tenant| tenant.held_ms(now).is_some()) {
+            continue;
+        }
         if let Err(failure) = one(node, tenant, now).await {
             log(&failure);
         }
