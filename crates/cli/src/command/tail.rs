@@ -96,6 +96,24 @@ impl Args {
                 );
                 Ok(())
             }
+            Some(Event::LogBranched { conversation, entries, again }) => {
+                eprintln!(
+                    "⚠ the server was restored from a backup: {entries} entries of {conversation} did not come back; \
+                     {again} messages of this device are sent again"
+                );
+                Ok(())
+            }
+            Some(Event::Returned { conversation, users }) => {
+                let name = |user| client.handle_of(user).unwrap_or_else(|_| user.to_string());
+                let names: Vec<String> =
+                    users.into_iter().map(|user| format!("@{}", in_one_line(&name(user)))).collect();
+                eprintln!(
+                    "⚠ the restored server has {} in {conversation} again, who were removed: nothing is sent there until \
+                     they are gone",
+                    names.join(", ")
+                );
+                Ok(())
+            }
             Some(Event::Forked(id)) => {
                 eprintln!("⚠ the server showed members different histories of {id}");
                 Ok(())
