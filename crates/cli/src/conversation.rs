@@ -101,6 +101,19 @@ pub(crate) fn alarm(client: &Client, event: &Event) -> Result<Option<String>, cl
             client.handle_of(*user)?,
             title(*conversation)?
         ),
+        Event::LogBranched { conversation, entries, again } => format!(
+            "the server was restored from a backup: {entries} entries of {} did not come back; {again} messages of this \
+             device are sent again",
+            title(*conversation)?
+        ),
+        Event::Returned { conversation, users } => {
+            let handles = users.iter().map(|user| client.handle_of(*user)).collect::<Result<Vec<_>, _>>()?;
+            format!(
+                "the restored server has @{} in {} again, who were removed: nothing is sent there until they are gone",
+                handles.join(", @"),
+                title(*conversation)?
+            )
+        }
         Event::Forked(id) => format!("the server showed members different histories of {}", title(*id)?),
         _ => return Ok(None),
     };

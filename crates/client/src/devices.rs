@@ -3,13 +3,14 @@
 
 use crate::client::Client;
 use crate::contacts;
+use crate::database::contact;
 use crate::database::device::{self, DeviceNote};
 use crate::database::meta;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{Error, Event};
 use std::collections::BTreeSet;
-use trust::{Action, DeviceState};
+use trust::{Action, DeviceState, chain};
 use wire::request::{ChainChanges, FetchChainChanges, RevokeDevice};
 use wire::{DeviceId, ErrorCode, Refusal, UnixMillis};
 
@@ -108,6 +109,34 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// A restored server may have lost that a device of the person was revoked: it is told again, entry by entry.
+    pub(crate) fn republish_revocation(&mut self) -> Result<(), Error> {
+        let Some(place) = self.memory.chain_len_there else { return Ok(()) };
+        let entries = contact::chain(self.db, self.account()?.user)?;
+        let Some(entry) = usize::try_from(place).ok().and_then(|place| entries.get(place)) else { return Ok(()) };
+        let is_revocation = chain::decode(entry).is_ok_and(|entry| matches!(entry.action, Action::Revoke { .. }));
+        if is_revocation {
+            self.request(Work::Republish, &RevokeDevice { entry: entry.clone() });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn republished(&mut self) -> Result<(), Error> {
+        self.memory.chain_len_there = self.memory.chain_len_there.and_then(|len| len.checked_add(1));
+        self.republish_revocation()
+    }
+
+    /// A restored server numbers anew whose chains have grown: it is asked from the beginning, before anything is sealed.
+    pub(crate) fn ask_for_all_changes(&mut self) -> Result<(), Error> {
+        let is_marked = meta::number(self.db, meta::CHAIN_MARK)? > 0;
+        if is_marked && !std::mem::replace(&mut self.memory.chains_anew, true) {
+            meta::set_number(self.db, meta::CHAIN_MARK, 0)?;
+            (self.memory.chain_mark, self.memory.behind_on) = (Some(0), None);
+            self.memory.ask_for_changes = true;
+        }
+        Ok(())
+    }
+
     /// Asks whose devices have changed while this one was away.
     pub(crate) fn ask_for_changes(&mut self) -> Result<(), Error> {
         if self.memory.ask_for_changes && !self.memory.session.is_busy(&Work::ChainChanges, self.now) {
@@ -145,5 +174,55 @@ impl Turn<'_> {
             meta::set_number(self.db, meta::CHAIN_MARK, mark)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ALICE, Counter, alice, request};
+    use vault::DeviceKey;
+    use wire::request::{Done, SignedEntry};
+
+    const NOW: UnixMillis = 1_000;
+
+    /// Alice's chain: this device, another one, and that this one was revoked.
+    fn chain_of_alice(client: &Client) -> Vec<SignedEntry> {
+        let account = client.account().unwrap();
+        let key = &account.account_key;
+        let mut entries = vec![key.open_chain(account.tenant, ALICE, account.device, &account.device_key)];
+        let (lost, lost_key) = (DeviceId::from_bytes([7; 16]), DeviceKey::generate(&mut Counter::at(5)));
+        for (action, introduced) in [
+            (Action::Add { device: lost, device_key: lost_key.public() }, Some(&lost_key)),
+            (Action::Revoke { device: lost }, None),
+        ] {
+            let chain = trust::DeviceChain::verify(account.tenant, ALICE, &entries, None).unwrap();
+            entries.push(key.continue_chain(&chain, action, introduced));
+        }
+        entries
+    }
+
+    #[test]
+    fn b10_a_revocation_that_a_restored_server_has_lost_is_told_again() {
+        let (_folder, mut client) = alice();
+        let entries = chain_of_alice(&client);
+        let told = |client: &mut Client, there| {
+            client
+                .turn(NOW, |turn| {
+                    turn.pin(ALICE, "alice", &entries)?;
+                    turn.memory.chain_len_there = Some(there);
+                    turn.republish_revocation()
+                })
+                .unwrap();
+        };
+        told(&mut client, 3);
+        assert_eq!(client.poll_transmit(), None, "nothing is missing");
+        told(&mut client, 1);
+        assert_eq!(client.poll_transmit(), None, "a device is not added like this");
+        told(&mut client, 2);
+        let (id, revoke) = request::<RevokeDevice>(&mut client);
+        assert_eq!(revoke.entry, entries[2]);
+        client.handle_frame(&wire::frame::answer(id, &Done {}), NOW).unwrap();
+        assert_eq!(client.poll_transmit(), None);
     }
 }

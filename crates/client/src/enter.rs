@@ -4,6 +4,7 @@
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::meta;
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
+use crate::restore::branch;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
@@ -128,6 +129,7 @@ impl Turn<'_> {
             read_up_to: stay.seq,
             entry_hash: EntryHash(stay.entry_hash),
             renew_at: Some(self.some_day()),
+            branched: branch::FOLLOWS,
             ..row
         };
         self.sweep_if_gone(&mut row)?;
@@ -139,6 +141,7 @@ impl Turn<'_> {
         self.watch_renewal(&row);
         self.memory.failed_rejoins.remove(&id);
         self.tell(if is_repair { Event::Repaired(id) } else { Event::ConversationAdded(id) });
+        self.leave_again(id)?;
         self.take_over(&row)
     }
 

@@ -234,6 +234,25 @@ pub enum Event {
     Repaired(ConversationId),
     /// The server showed two devices different histories of a conversation.
     Forked(ConversationId),
-    /// The server was restored from a backup: the conversation's log is another one now.
+    /// The server says that it was restored from a backup, and contradicts itself: nothing of the conversation is processed
+    /// until it does not.
     GenerationChanged(ConversationId),
+    /// The server was restored from a backup, and a part of the conversation did not come back. What is here stays readable;
+    /// others may not have seen it.
+    LogBranched {
+        /// Where.
+        conversation: ConversationId,
+        /// How many entries did not come back.
+        entries: u64,
+        /// How many messages of this device among them are sent again.
+        again: u64,
+    },
+    /// People who were removed are members again by the word of a restored server. The device stays away, and sends nothing
+    /// there, until they are gone.
+    Returned {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        users: Vec<UserId>,
+    },
 }

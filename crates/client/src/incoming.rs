@@ -3,7 +3,7 @@
 use crate::content::{Body, Content, Plaintext, fold};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::message::{self, Place};
-use crate::database::{MessageRow, MessageState, expiry};
+use crate::database::{MessageRow, MessageState, expiry, raw};
 use crate::turn::Turn;
 use crate::{Error, Event};
 use e2ee::LeafView;
@@ -21,6 +21,11 @@ impl Turn<'_> {
         aad: &Aad,
         plaintext: &[u8],
     ) -> Result<(), Error> {
+        if raw::found_again(self.db, row, entry)? {
+            // It was read here before a restore of the server lost it, and its author has sent it again.
+            self.tell(Event::ConversationChanged(row.id));
+            return Ok(());
+        }
         let mut message = MessageRow {
             seq: Some(entry.seq),
             message_id: Some(entry.message_id),
@@ -139,6 +144,7 @@ mod tests {
                     message_id,
                     at: NOW,
                     payload: Vec::new(),
+                    generation: 0,
                 };
                 let aad = Aad { version: 1, message_id, commitment, seen_seq: 5, seen_hash: [5; 32] };
                 turn.receive(&mut row, &entry, &sender, &aad, plaintext)?;

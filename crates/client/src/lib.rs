@@ -44,6 +44,7 @@ mod query;
 mod receive;
 mod renew;
 mod repair;
+mod restore;
 mod session;
 mod settings;
 mod siblings;

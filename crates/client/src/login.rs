@@ -4,7 +4,7 @@ use crate::contacts;
 use crate::database::account::{self, Account};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::device::{self, DeviceNote};
-use crate::database::outbox;
+use crate::database::{outbox, raw};
 use crate::session::{Phase, Work};
 use crate::turn::{Turn, identity, is_transient};
 use crate::{ConversationState, Error, Event};
@@ -177,6 +177,7 @@ impl Turn<'_> {
         if known.is_none_or(|chain| chain.head().len != authenticated.chain_len) {
             self.memory.wanted.insert(account.user);
         }
+        self.memory.chain_len_there = Some(authenticated.chain_len);
         self.memory.session.phase = Phase::Syncing;
         self.request(Work::Sync, &Sync {});
         Ok(())
@@ -212,10 +213,13 @@ impl Turn<'_> {
             self.watch_renewal(&row);
             self.watch_sweep(&row);
             self.look_for_removal(&row);
+            self.come_to_leave(&row)?;
             if row.cursor > row.acknowledged {
                 self.memory.unacknowledged.insert(row.id);
             }
         }
+        self.republish_revocation()?;
+        raw::forget_old(self.db, self.now)?;
         self.tell(Event::Live);
         self.forget_key_packages()
     }

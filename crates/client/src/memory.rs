@@ -2,6 +2,7 @@
 
 use crate::database::account::Account;
 use crate::link::{Linking, Opening};
+use crate::restore::Comparison;
 use crate::session::Session;
 use crate::succession::{Arrival, Attempt};
 use crate::typing::Typing;
@@ -61,6 +62,14 @@ pub(crate) struct Memory {
     pub(crate) attempts: HashMap<ConversationId, Attempt>,
     /// Conversations whose group has the suite that it should have.
     pub(crate) settled: HashSet<ConversationId>,
+    /// Logs of another generation, as far as they were compared with this device's.
+    pub(crate) comparisons: HashMap<ConversationId, Comparison>,
+    /// How long the person's own chain is by the server's word.
+    pub(crate) chain_len_there: Option<u32>,
+    /// Whose chains have grown is asked from the beginning on this connection, because the server was restored.
+    pub(crate) chains_anew: bool,
+    /// Conversations of which the person was told that somebody is back in them who was removed.
+    pub(crate) told_returned: HashSet<ConversationId>,
     pub(crate) ask_for_welcomes: bool,
     /// Conversations of the person's other devices are to be asked for.
     pub(crate) ask_for_joinable: bool,
@@ -113,6 +122,10 @@ impl Memory {
             arrivals: HashMap::new(),
             attempts: HashMap::new(),
             settled: HashSet::new(),
+            comparisons: HashMap::new(),
+            chain_len_there: None,
+            chains_anew: false,
+            told_returned: HashSet::new(),
             ask_for_welcomes: false,
             ask_for_joinable: false,
             asked_for_joinable_again: false,
@@ -147,6 +160,10 @@ impl Memory {
         self.arrivals.clear();
         self.attempts.clear();
         self.settled.clear();
+        self.comparisons.clear();
+        self.chain_len_there = None;
+        self.chains_anew = false;
+        self.told_returned.clear();
         self.ask_for_welcomes = false;
         self.ask_for_joinable = false;
         self.asked_for_joinable_again = false;

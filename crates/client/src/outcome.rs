@@ -40,10 +40,11 @@ impl Turn<'_> {
         let (account, mut row) = (self.account()?, self.conversation(id)?);
         self.memory.stale.remove(&id);
         self.notice_head(Cursor { conversation: id, generation: recorded.generation, seq: recorded.seq });
-        if recorded.generation == row.generation && recorded.seq <= row.cursor {
+        if recorded.generation <= row.generation && recorded.seq <= row.cursor {
             return self.contradicted(row, &unsent);
         }
-        let is_after_gap = recorded.seq > row.cursor + 1 && self.memory.gaps.contains(&id);
+        let has_gap = row.branched != 0 || self.memory.gaps.contains(&id);
+        let is_after_gap = recorded.seq > row.cursor + 1 && has_gap;
         if unsent.kind == OutboxKind::Rejoin && is_after_gap {
             return self.rejoined_after_gap(row, &unsent);
         }
@@ -51,7 +52,8 @@ impl Turn<'_> {
         if is_next {
             row.generation = recorded.generation;
             let (epoch, sender) = (unsent.epoch.unwrap_or_default(), account.device);
-            let entry = Entry { seq: recorded.seq, kind, epoch, sender, message_id, at: recorded.at, payload };
+            let (seq, at, generation) = (recorded.seq, recorded.at, recorded.generation);
+            let entry = Entry { seq, kind, epoch, sender, message_id, at, payload, generation };
             self.process(&mut row, &entry)?;
         }
         Ok(())
@@ -93,6 +95,11 @@ impl Turn<'_> {
         let Some(unsent) = outbox::find(self.db, id, message_id)? else { return Ok(()) };
         let row = self.conversation(id)?;
         let code = refusal.code();
+        if code == Some(ErrorCode::Restoring) {
+            // Nothing is wrong with it: it waits, as it is.
+            self.later(Work::Outbox(id, message_id), refusal);
+            return Ok(());
+        }
         if unsent.kind == OutboxKind::Rejoin && row.state == ConversationState::Joining {
             return self.enter_again(row, &unsent, refusal);
         }

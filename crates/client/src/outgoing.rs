@@ -16,6 +16,9 @@ impl Turn<'_> {
     /// Sends what is first in a conversation's outbox.
     pub(crate) fn deliver(&mut self, row: ConversationRow) -> Result<(), Error> {
         let Some(unsent) = outbox::first(self.db, row.id)? else { return Ok(()) };
+        if !self.may_deliver(&row, &unsent)? {
+            return Ok(());
+        }
         match unsent.kind {
             OutboxKind::Accept => self.transmit::<AcceptWelcome>(&unsent),
             OutboxKind::Create => self.transmit::<CreateConversation>(&unsent),

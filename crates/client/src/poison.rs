@@ -46,7 +46,8 @@ impl Scene {
 
     fn record(&mut self, kind: EntryKind, epoch: u64, payload: Vec<u8>) {
         let (seq, at) = (self.seq, self.at);
-        let entry = Entry { seq, kind, epoch, sender: MALLORY, message_id: aad(seq).message_id, at, payload };
+        let entry =
+            Entry { seq, kind, epoch, sender: MALLORY, message_id: aad(seq).message_id, at, payload, generation: 0 };
         let recorded = Recorded { conversation: CONVERSATION, generation: 0, entry };
         self.alice.handle_frame(&frame::event(&wire::Event::Recorded(recorded)), at).unwrap();
     }

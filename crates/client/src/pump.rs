@@ -44,6 +44,11 @@ impl Turn<'_> {
             return Ok(());
         }
         let Some(row) = conversation::find(self.db, id)? else { return Ok(()) };
+        if self.is_of_another_generation(&row) {
+            self.reconcile(&row)?;
+            // What comes of it can be gone on with at once.
+            return if self.memory.attention.remove(&id) { self.attend(id) } else { Ok(()) };
+        }
         if self.fetch_succession(id) {
             return Ok(());
         }
@@ -75,7 +80,7 @@ impl Turn<'_> {
     /// Whether the log goes further than this device has processed it.
     pub(crate) fn is_behind(&self, row: &ConversationRow) -> bool {
         let ahead = |head: &Cursor| head.seq > row.cursor || (row.cursor > 0 && head.generation != row.generation);
-        !self.memory.gaps.contains(&row.id) && self.memory.heads.get(&row.id).is_some_and(ahead)
+        row.branched == 0 && !self.memory.gaps.contains(&row.id) && self.memory.heads.get(&row.id).is_some_and(ahead)
     }
 
     fn fetch(&mut self, row: &ConversationRow) {

@@ -4,8 +4,10 @@ use crate::content::fold;
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::message::{self, Place};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
+use crate::database::raw;
 use crate::database::{MessageRow, MessageState};
 use crate::outcome;
+use crate::restore::branch;
 use crate::session::Work;
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
@@ -41,6 +43,7 @@ impl Turn<'_> {
         let in_order = entry.seq == row.cursor + 1 || !stands(Defence::LogOrder);
         let follows = in_order && recorded.generation == row.generation;
         // A fetch on its way brings this entry too: processing it twice is harmless, out of order it is not.
+        let follows = follows && row.branched == 0;
         if follows && is_followed(&row) && !self.memory.waiting.contains(&id) && !self.is_unheard_of(&row)? {
             self.process(&mut row, entry)?;
         }
@@ -58,7 +61,11 @@ impl Turn<'_> {
         if row.cursor == 0 {
             row.generation = fetched.generation;
         }
-        if fetched.generation != row.generation {
+        if fetched.generation > row.generation {
+            // What is there now is compared first.
+            return Ok(());
+        }
+        if fetched.generation < row.generation {
             self.tell(Event::GenerationChanged(id));
             self.later(Work::Fetch(id), &Refusal::retry_after(wire::ErrorCode::GenerationChanged, 300_000));
             return Ok(());
@@ -92,15 +99,19 @@ impl Turn<'_> {
     /// Processes the entry that follows the cursor. Everything that comes of it is in this transaction.
     pub(crate) fn process(&mut self, row: &mut ConversationRow, entry: &Entry) -> Result<Step, Error> {
         let account = self.account()?;
+        let before = if entry.kind == EntryKind::Application { Vec::new() } else { self.identities(row)? };
         let step =
             if entry.sender == account.device { self.process_own(row, entry) } else { self.process_other(row, entry) };
         if step? == Step::Wait {
             return Ok(Step::Wait);
         }
-        row.entry_hash = row.entry_hash.then(account.tenant, row.id, row.generation, entry);
+        row.entry_hash = row.entry_hash.then(account.tenant, row.id, entry);
         row.cursor = entry.seq;
         conversation::save(self.db, row)?;
         conversation::remember_hash(self.db, row)?;
+        let after = if before.is_empty() { Vec::new() } else { self.identities(row)? };
+        raw::note(self.db, row, entry.kind, &self.note_change(row, &before, &after)?)?;
+        raw::keep(self.db, row.id, entry, self.now)?;
         self.memory.unacknowledged.insert(row.id);
         self.memory.attention.insert(row.id);
         Ok(Step::Done)
@@ -185,6 +196,7 @@ impl Turn<'_> {
 
     /// After a rejoin.
     pub(crate) fn goes_on(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+        row.branched = branch::FOLLOWS;
         self.memory.failed_rejoins.remove(&row.id);
         row.renew_at = Some(self.some_day());
         self.watch_renewal(row);
@@ -247,6 +259,7 @@ impl Turn<'_> {
             let own = self.account()?.user;
             let by_own = matches!(commit.committer, Committer::Member(leaf) if leaf.user == own);
             self.taken_out_by_own(row.id, by_own)?;
+            self.left_by_wish(row.id, row.state == ConversationState::Leaving)?;
             return self.leave(row);
         }
         if row.state == ConversationState::Leaving {
@@ -264,7 +277,7 @@ impl Turn<'_> {
     fn check_seen(&mut self, row: &mut ConversationRow, aad: &Aad) -> Result<(), Error> {
         let known = match aad.seen_seq {
             0 if row.begins == 0 => Some(EntryHash::GENESIS),
-            seq => conversation::hash_at(self.db, row, seq)?,
+            seq => raw::hash_at(self.db, row.id, seq)?,
         };
         let differs = known.is_some_and(|known| known.0 != aad.seen_hash) || aad.seen_seq > row.cursor;
         if differs && !row.forked && stands(Defence::SeenHash) {
@@ -363,6 +376,7 @@ mod tests {
             message_id: MessageId::from_bytes([seq as u8; 16]),
             at: NOW,
             payload: b"rubbish".to_vec(),
+            generation: 0,
         };
         wire::Event::Recorded(Recorded { conversation: CONVERSATION, generation: 0, entry })
     }
@@ -415,15 +429,19 @@ mod tests {
         let (_folder, mut client) = followed();
         client
             .turn(NOW, |turn| {
-                let row = turn.conversation(CONVERSATION)?;
-                let entry = Entry { seq: 6, ..entry_of(rubbish(6)) };
-                turn.recorded(&Recorded { conversation: CONVERSATION, generation: 1, entry: entry.clone() })?;
-                turn.fetched(CONVERSATION, Fetched { entries: vec![entry], head: 6, generation: 1 })?;
-                assert_eq!(turn.conversation(CONVERSATION)?.cursor, row.cursor);
+                let row = ConversationRow { generation: 1, ..turn.conversation(CONVERSATION)? };
+                conversation::save(turn.db, &row)?;
+                for generation in [0, 2] {
+                    let entry = Entry { seq: 6, ..entry_of(rubbish(6)) };
+                    turn.recorded(&Recorded { conversation: CONVERSATION, generation, entry: entry.clone() })?;
+                    turn.fetched(CONVERSATION, Fetched { entries: vec![entry], head: 6, generation })?;
+                    assert_eq!(turn.conversation(CONVERSATION)?.cursor, row.cursor);
+                }
                 Ok(())
             })
             .unwrap();
-        assert_eq!(client.poll_event(), Some(Event::GenerationChanged(CONVERSATION)));
+        assert_eq!(client.poll_event(), Some(Event::GenerationChanged(CONVERSATION)), "an older one is told at once");
+        assert_eq!(client.poll_event(), None);
     }
 
     fn entry_of(event: wire::Event) -> Entry {

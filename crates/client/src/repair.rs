@@ -5,7 +5,9 @@
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::message::{self, Place};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
+use crate::database::raw::{self, Removed};
 use crate::database::{MessageRow, MessageState};
+use crate::restore::branch::{may_send_away, returned_in};
 use crate::session::Work;
 use crate::succession::was_refused;
 use crate::turn::{Turn, is_transient};
@@ -21,6 +23,8 @@ use wire::{ConversationId, ErrorCode, GroupId, MessageId, Refusal};
 use zeroize::Zeroizing;
 
 const AGAIN_MS: u32 = 10_000;
+/// While somebody is in a group who was removed, it is looked at again after so long.
+const RETURNED_MS: u32 = 30_000;
 
 /// The group after a rejoin, kept beside its commit until that is recorded.
 #[derive(Encode, Decode)]
@@ -118,6 +122,11 @@ impl Turn<'_> {
         if row.state != ConversationState::Repairing {
             return Ok(());
         }
+        if current.generation > row.generation && row.group.is_some() {
+            // What this device knows is compared with what the server has first.
+            self.notice_head(Cursor { conversation: id, generation: current.generation, seq: current.seq });
+            return Ok(());
+        }
         if self.replace_group(&row, current.epoch)? {
             return Ok(());
         }
@@ -125,7 +134,8 @@ impl Turn<'_> {
             // What is in the log up to there is told as lost first.
             return if self.is_behind(&row) { Ok(()) } else { self.rejoin(row, &current, &tree.tree) };
         }
-        if current.seq > row.cursor && self.memory.gaps.contains(&id) {
+        let has_gap = row.branched != 0 || self.memory.gaps.contains(&id);
+        if current.seq > row.cursor && has_gap {
             self.skip_to(&mut row, &current)?;
         } else if current.seq > row.cursor {
             self.notice_head(Cursor { conversation: id, generation: current.generation, seq: current.seq });
@@ -144,24 +154,36 @@ impl Turn<'_> {
         let aad = Self::aad(&row, message_id, [0; 32]);
         let (db, followed) = (self.db, row.group);
         let rejoined = self.rehearse(|device, vouch| {
-            let before = followed.map(|id| Group::load(device, id)).transpose()?.flatten();
+            let load = || followed.map(|id| Group::load(device, id)).transpose();
+            let (before, known) = (load()?.flatten(), load()?.flatten());
             let changed = device.rejoin(&invitation, before, &aad, vouch)?;
             match &changed.group {
                 Some(group) if is_refused(db, group)? => Err(e2ee::Error::Envelope),
                 Some(group) if !is_shadow(db, group, account.user)? => {
-                    Ok(((changed.output, group.id()), changed.writes))
+                    let back = returned_in(db, &row, known.as_ref(), group)?;
+                    let may = may_send_away(&row, group, account.user, &back);
+                    Ok(((changed.output, group.id(), (back, may)), changed.writes))
                 }
                 _ => Err(e2ee::Error::AlreadyMember),
             }
         })?;
         match rejoined {
-            Ok(((rejoined, group), writes)) => {
+            Ok(((_, _, (back, false)), _)) if !back.is_empty() => {
+                self.tell_returned(id, &back);
+                self.later(Work::GroupInfo(id), &Refusal::retry_after(ErrorCode::InvalidCommit, RETURNED_MS));
+            }
+            Ok(((rejoined, group, (back, _)), writes)) => {
                 let e2ee::Rejoined { commit, group_info, gone } = rejoined;
                 let commit = wire::encode(&Commit { conversation: id, message_id, commit, group_info, welcome: None });
                 let prepared = Zeroizing::new(wire::encode(&Prepared::new(group, &writes)));
                 outbox::insert(self.db, id, OutboxKind::Rejoin, message_id, Some(&prepared), Some(&commit))?;
                 if let Some(unsent) = outbox::find(self.db, id, message_id)? {
                     outbox::set_sealed(self.db, unsent.id, unsent.parameters.as_deref(), Some(epoch))?;
+                }
+                if !back.is_empty() {
+                    self.tell_returned(id, &back);
+                    raw::add_returned(self.db, id, &back.iter().map(Removed::from).collect::<Vec<_>>())?;
+                    self.send_away(id, &back)?;
                 }
                 let mut row = row;
                 if row.state == ConversationState::Repairing && row.group.is_some_and(|before| before != group) {

@@ -66,6 +66,8 @@ pub(crate) enum Work {
     FetchOffer,
     AnswerLink,
     Revoke(DeviceId),
+    /// A revocation that the server has lost.
+    Republish,
     ChainChanges,
     Joinable,
     Stay(ConversationId),
@@ -73,6 +75,18 @@ pub(crate) enum Work {
     SuccessorWelcome(ConversationId),
     /// Its tree.
     SuccessorTree(ConversationId),
+    /// What survived a restore of the server.
+    Restored(ConversationId),
+    /// Entries to be held against those of this device.
+    Compare(ConversationId),
+    /// Whether the server takes this device for a member, when it gives it nothing.
+    Confirm(ConversationId),
+    /// An entry that the server has lost.
+    Supply(ConversationId),
+    /// Whether the server still misses something of a log that is whole again.
+    Missing(ConversationId),
+    /// A GroupInfo that it misses.
+    RenewInfo(ConversationId),
     /// Never on its way: only a time to come back to a conversation.
     Succession(ConversationId),
     /// Never on its way: only a time to come back to a conversation.
@@ -192,6 +206,12 @@ impl Work {
             | Self::GroupInfo(id)
             | Self::RejoinTree(id)
             | Self::Stay(id)
+            | Self::Restored(id)
+            | Self::Compare(id)
+            | Self::Confirm(id)
+            | Self::Supply(id)
+            | Self::Missing(id)
+            | Self::RenewInfo(id)
             | Self::SuccessorWelcome(id)
             | Self::SuccessorTree(id) => Some(*id),
             _ => None,
@@ -210,7 +230,8 @@ impl Work {
         let brings =
             matches!(self, Self::Sync | Self::FetchChain(_) | Self::FetchWelcomes | Self::WelcomeTree | Self::Fetch(_));
         let leads = matches!(self, Self::SuccessorWelcome(_) | Self::SuccessorTree(_));
-        brings || leads || matches!(self, Self::Publish(_) | Self::ChainChanges | Self::Joinable)
+        let compares = matches!(self, Self::Restored(_) | Self::Compare(_) | Self::Supply(_) | Self::Confirm(_));
+        brings || leads || compares || matches!(self, Self::Publish(_) | Self::ChainChanges | Self::Joinable)
     }
 
     pub(crate) fn acknowledge(cursors: &[Cursor]) -> Self {

@@ -137,7 +137,7 @@ impl<'a> Life<'a> {
         let aad = Aad { commitment: plaintext.commitment(), ..aad(seq) };
         let (epoch, payload) = (self.bob[who].epoch(), self.bob[who].say(&aad, &plaintext.to_bytes()));
         let (kind, sender, at) = (EntryKind::Application, DEVICES[who], self.at);
-        self.log.push(Entry { seq, kind, epoch, sender, message_id: aad.message_id, at, payload });
+        self.log.push(Entry { seq, kind, epoch, sender, message_id: aad.message_id, at, payload, generation: 0 });
         self.tally.messages += 1;
     }
 

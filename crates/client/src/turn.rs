@@ -101,6 +101,7 @@ impl Turn<'_> {
             Work::FetchOffer => self.fetched_offer(Self::decoded::<request::FetchOffer>(body)?),
             Work::AnswerLink => Self::decoded::<request::AnswerLink>(body).and_then(|_| self.answered_link()),
             Work::Revoke(_) => Self::decoded::<request::RevokeDevice>(body).and_then(|_| self.own_chain_moved()),
+            Work::Republish => Self::decoded::<request::RevokeDevice>(body).and_then(|_| self.republished()),
             Work::ChainChanges => self.chains_changed(&Self::decoded::<request::FetchChainChanges>(body)?),
             Work::Joinable => self.joinable(Self::decoded::<request::FetchJoinable>(body)?),
             Work::Stay(id) => self.stays(id, Self::decoded::<request::FetchStay>(body)?),
@@ -112,7 +113,14 @@ impl Turn<'_> {
                 self.successor_tree(id, Self::decoded::<request::FetchTree>(body)?);
                 Ok(())
             }
+            Work::Restored(id) => self.restored(id, &Self::decoded::<request::FetchRestored>(body)?),
+            Work::Compare(id) => self.compared(id, &Self::decoded::<request::Fetch>(body)?),
+            Work::Supply(id) => self.supplied(id, &Self::decoded::<request::Resupply>(body)?),
+            Work::Confirm(id) => self.confirmed(id, &Self::decoded::<request::Sync>(body)?),
+            Work::Missing(id) => self.missing(id, &Self::decoded::<request::FetchRestored>(body)?),
             Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) | Work::Succession(_) => Ok(()),
+            // Another member's may have come first: then nothing was missing.
+            Work::RenewInfo(_) => Ok(()),
         }
     }
 
@@ -145,6 +153,23 @@ impl Turn<'_> {
             Work::Stay(id) => self.stay_refused(id, refusal),
             // The server offers the Welcome again; it is declined again.
             Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) | Work::Succession(_) => Ok(()),
+            Work::Confirm(id) => {
+                self.later(Work::Fetch(id), refusal);
+                Ok(())
+            }
+            // It is tried again with the next connection.
+            Work::Republish => Ok(()),
+            // The next commit brings what is missing.
+            Work::Missing(_) | Work::RenewInfo(_) => Ok(()),
+            Work::Restored(id) | Work::Compare(id) => self.restored_refused(id, refusal),
+            Work::Supply(id) => {
+                self.supply_refused(id, refusal);
+                Ok(())
+            }
+            Work::Fetch(id) if !is_transient(refusal) => {
+                self.doubt(id);
+                Ok(())
+            }
             work @ (Work::SuccessorWelcome(id) | Work::SuccessorTree(id)) => {
                 self.successor_refused(work, id, refusal);
                 Ok(())

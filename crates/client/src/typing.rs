@@ -55,7 +55,7 @@ impl Client {
 impl Turn<'_> {
     fn say_typing(&mut self, id: ConversationId) -> Result<(), Error> {
         let row = self.conversation(id)?;
-        if row.state != ConversationState::Active || self.is_large(&row)? {
+        if row.state != ConversationState::Active || self.is_large(&row)? || self.has_returned(&row)? {
             return Ok(());
         }
         let (Some(epoch), sender) = (self.epoch(&row)?, self.account()?.device) else { return Ok(()) };

@@ -3,6 +3,7 @@
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind};
 use crate::group::{At, Notice};
+use crate::restore::branch;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
@@ -125,11 +126,13 @@ impl Turn<'_> {
             acknowledged: welcome.seq,
             entry_hash: EntryHash(welcome.entry_hash),
             renew_at: Some(self.soon()),
+            branched: branch::FOLLOWS,
             ..row
         };
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.taken_out_by_own(id, false)?;
+        self.left_by_wish(id, false)?;
         self.memory.unknown.remove(&id);
         // A rejoin that is on its way may be recorded all the same: it stays until its outcome is known.
         self.memory.gaps.remove(&id);

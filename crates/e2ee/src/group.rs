@@ -148,6 +148,15 @@ impl Group {
         secret.as_slice().try_into().map(Zeroizing::new).map_err(|_| Error::Refused(Refused::Malformed))
     }
 
+    /// `MLSMessage` holding a GroupInfo of this epoch, without the tree, signed by this device.
+    ///
+    /// # Errors
+    /// A failure of the library that has no known cause.
+    pub fn group_info(&self, device: &Device<'_>) -> Result<Vec<u8>, Error> {
+        let info = self.mls.export_group_info(device.crypto(), &device.signer(), false).map_err(Error::invalid)?;
+        bytes(&info)
+    }
+
     /// The ratchet tree of this epoch (RFC 9420 §12.4.3.3).
     ///
     /// # Errors

@@ -24,6 +24,33 @@ impl PublicTree {
         maker: &LeafIdentity,
         vouch: Vouch<'_>,
     ) -> Result<Self, Refused> {
+        let (next, members) = self.followed_by(group_info, tree, maker, vouch, Strictness::Recording)?;
+        next.check_welcomed(welcome, members - 1)?;
+        Ok(next)
+    }
+
+    /// The same for one that was recorded once and lost: its Welcome was lost with it, and members of it may be gone by now.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn supplied_successor(
+        &self,
+        group_info: &[u8],
+        tree: &[u8],
+        maker: &LeafIdentity,
+        vouch: Vouch<'_>,
+    ) -> Result<Self, Refused> {
+        self.followed_by(group_info, tree, maker, vouch, Strictness::Following).map(|(next, _)| next)
+    }
+
+    fn followed_by(
+        &self,
+        group_info: &[u8],
+        tree: &[u8],
+        maker: &LeafIdentity,
+        vouch: Vouch<'_>,
+        strictness: Strictness,
+    ) -> Result<(Self, usize), Refused> {
         let (next, info) = Self::open(group_info, tree)?;
         let members = next.members()?;
         let plain =
@@ -32,10 +59,9 @@ impl PublicTree {
             return Err(Refused::Context);
         }
         reading::judge_succession(&self.group, &next.group, maker, vouch)?;
-        reading::admit(&members, vouch, Strictness::Recording)?;
+        reading::admit(&members, vouch, strictness)?;
         next.check_signer(&info, &members, maker)?;
-        next.check_welcomed(welcome, members.len() - 1)?;
-        Ok(next)
+        Ok((next, members.len()))
     }
 
     /// The signature is valid for the leaf that the GroupInfo names: this must be the maker's.

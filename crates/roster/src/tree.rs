@@ -5,9 +5,9 @@ use crate::snapshot::{Snapshot, Stored};
 use crate::{Refused, Vouch, payload};
 use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{
-    ConfirmationTag, ContentType, LeafNodeIndex, MlsMessageBodyIn, OpenMlsSignaturePublicKey, ProcessedMessage,
-    ProcessedMessageContent, ProposalStore, ProtocolMessage, PublicGroup, PublicMessageIn, PublicProcessMessageError,
-    QueuedProposal, RatchetTreeIn, StagedCommit, ValidationError, Verifiable,
+    ConfirmationTag, ContentType, GroupContext, LeafNodeIndex, MlsMessageBodyIn, OpenMlsSignaturePublicKey,
+    ProcessedMessage, ProcessedMessageContent, ProposalStore, ProtocolMessage, PublicGroup, PublicMessageIn,
+    PublicProcessMessageError, QueuedProposal, RatchetTreeIn, StagedCommit, ValidationError, Verifiable,
 };
 use openmls_rust_crypto::RustCrypto;
 use tls_codec::{DeserializeBytes, Serialize as _};
@@ -42,6 +42,14 @@ pub struct CheckedCommit {
     pub added: Vec<LeafIdentity>,
     /// The devices that it removes, or that leave with it. A device that rejoins is not among them.
     pub removed: Vec<LeafIdentity>,
+}
+
+/// A commit that fits the epoch and the policy.
+struct Staged {
+    staged: Box<StagedCommit>,
+    tag: ConfirmationTag,
+    reading: CommitReading,
+    aad: Aad,
 }
 
 impl PublicTree {
@@ -116,20 +124,35 @@ impl PublicTree {
         welcome: Option<&[u8]>,
         vouch: Vouch<'_>,
     ) -> Result<CheckedCommit, Refused> {
-        let message = public_commit(commit)?;
-        let tag = message.confirmation_tag().cloned().ok_or(Refused::Malformed)?;
-        let (processed, sender) = self.process(message)?;
-        let aad = payload::aad(processed.aad())?;
-        let staged = staged(processed)?;
-        let reading = reading::read(&self.group, &sender, &staged)?;
-        reading::judge(&self.policy, &self.group, &reading, vouch, Strictness::Recording)?;
+        let Staged { staged, tag, reading, aad } = self.judged(commit, vouch, Strictness::Recording)?;
         if stands(Defence::GroupInfoOfCommit) {
-            self.check_group_info(group_info, &staged, &reading.committer_leaf, tag)?;
+            self.check_info(group_info, staged.group_context().clone(), &reading.committer_leaf, tag)?;
         }
         if stands(Defence::WelcomeOfCommit) {
             self.check_welcome(welcome, &staged)?;
         }
         self.checked(staged, reading, aad)
+    }
+
+    /// Checks a commit that was recorded once and lost: as [`check`](Self::check), but without GroupInfo and Welcome, which
+    /// were lost with it, and a device that it adds may be gone by now.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing has changed.
+    pub fn check_supplied(&self, commit: &[u8], vouch: Vouch<'_>) -> Result<CheckedCommit, Refused> {
+        let Staged { staged, reading, aad, .. } = self.judged(commit, vouch, Strictness::Following)?;
+        self.checked(staged, reading, aad)
+    }
+
+    /// Checks a GroupInfo of this epoch that a member has made anew: of exactly this group context and confirmation tag,
+    /// signed by that member's leaf.
+    ///
+    /// # Errors
+    /// [`Refused::GroupInfo`], [`Refused::Malformed`].
+    pub fn check_renewed_group_info(&self, group_info: &[u8], signer: &LeafIdentity) -> Result<(), Refused> {
+        let leaf = self.members()?.into_iter().find(|leaf| leaf.identity == *signer).ok_or(Refused::GroupInfo)?;
+        let tag = self.group.confirmation_tag().clone();
+        self.check_info(group_info, self.group.group_context().clone(), &leaf, tag)
     }
 
     /// Takes a commit that was recorded: begins the next epoch.
@@ -228,27 +251,38 @@ impl PublicTree {
         }
     }
 
-    fn check_group_info(
+    fn judged(&self, commit: &[u8], vouch: Vouch<'_>, strictness: Strictness) -> Result<Staged, Refused> {
+        let message = public_commit(commit)?;
+        let tag = message.confirmation_tag().cloned().ok_or(Refused::Malformed)?;
+        let (processed, sender) = self.process(message)?;
+        let aad = payload::aad(processed.aad())?;
+        let staged = staged(processed)?;
+        let reading = reading::read(&self.group, &sender, &staged)?;
+        reading::judge(&self.policy, &self.group, &reading, vouch, strictness)?;
+        Ok(Staged { staged, tag, reading, aad })
+    }
+
+    fn check_info(
         &self,
         bytes: &[u8],
-        staged: &StagedCommit,
-        committer: &LeafView,
+        context: GroupContext,
+        signer: &LeafView,
         tag: ConfirmationTag,
     ) -> Result<(), Refused> {
         let MlsMessageBodyIn::GroupInfo(info) = reading::message(bytes)? else { return Err(Refused::GroupInfo) };
         check_outside(&info)?;
         let expected = VerifiableGroupInfo::new(
-            staged.group_context().clone(),
+            context,
             info.extensions().clone(),
             tag,
-            LeafNodeIndex::new(committer.index),
+            LeafNodeIndex::new(signer.index),
             info.signature().clone(),
         );
         if expected != info {
             return Err(Refused::GroupInfo);
         }
         let scheme = self.suite.ciphersuite().signature_algorithm();
-        let key = OpenMlsSignaturePublicKey::new(committer.key.as_bytes().to_vec().into(), scheme);
+        let key = OpenMlsSignaturePublicKey::new(signer.key.as_bytes().to_vec().into(), scheme);
         info.verify(&self.crypto, &key.map_err(Refused::invalid)?).map(|_| ()).map_err(|_| Refused::GroupInfo)
     }
 

@@ -93,6 +93,10 @@ pub const fn rule(op: Op) -> Rule {
         Op::Whisper => (Device, Message, false),
         Op::Propose => (Device, Control, false),
         Op::Succeed => (Device, Control, true),
+        Op::FetchRestored => (Device, Read, false),
+        // As many as messages were sent.
+        Op::Resupply => (Device, Message, false),
+        Op::RenewGroupInfo => (Device, Control, false),
         Op::FetchOwnChain => (Person, Session, false),
         Op::OfferLink => (Person, Session, true),
         Op::CollectLink => (Person, Session, false),

@@ -24,6 +24,7 @@ pub mod password;
 pub mod process;
 pub mod random;
 pub mod rates;
+pub mod restored;
 pub mod tenants;
 pub mod tls;
 pub mod wakes;

@@ -64,7 +64,8 @@ impl Node {
         tracing::info!(store = %location, "opening the database");
         let opened = tokio::task::spawn_blocking(move || Database::open(location, root, Settings::default()));
         let database = opened.await?.context("cannot open the database")?;
-        let tenants = Tenants::new(database.clone());
+        let resupply_ms = config.restore.resupply_seconds.saturating_mul(1_000);
+        let tenants = Tenants::new(database.clone(), clock.clone(), resupply_ms);
         let node = Self {
             data: data.into(),
             tenants,

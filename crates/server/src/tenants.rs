@@ -1,13 +1,13 @@
 //! The tenants that are in use, with what each request needs of them.
 
-use crate::{gateway::failure::Failure, password::Passwords};
+use crate::{clock::Clock, gateway::failure::Failure, password::Passwords};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use store::{Database, Store};
+use store::{Database, Store, Tx};
 use trust::AuthorityPublicKey;
-use wire::TenantId;
+use wire::{TenantId, UnixMillis};
 
 /// The name of a tenant's OPAQUE setup among its secrets.
 pub const OPAQUE_SETUP: &str = "opaque setup";
@@ -30,11 +30,23 @@ pub struct Tenant {
     pub store: Store,
     /// Its passwords.
     pub passwords: Passwords,
+    /// After a restore: until then nothing is recorded but what was lost.
+    held_until: Option<UnixMillis>,
+}
+
+impl Tenant {
+    /// For how many milliseconds more nothing is recorded but what a restore has lost; `None` when everything is.
+    pub fn held_ms(&self, now: UnixMillis) -> Option<u32> {
+        let left = self.held_until?.checked_sub(now).filter(|left| *left > 0)?;
+        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    }
 }
 
 /// All tenants, loaded when they are first asked for.
 pub struct Tenants {
     database: Database,
+    clock: Clock,
+    resupply_ms: u64,
     loaded: Mutex<Loaded>,
 }
 
@@ -46,9 +58,10 @@ struct Loaded {
 }
 
 impl Tenants {
-    /// Those of this database.
-    pub fn new(database: Database) -> Self {
-        Self { database, loaded: Mutex::default() }
+    /// Those of this database. After a restore devices have `resupply_ms` to give back what was lost, from when the first of
+    /// them comes.
+    pub fn new(database: Database, clock: Clock, resupply_ms: u64) -> Self {
+        Self { database, clock, resupply_ms, loaded: Mutex::default() }
     }
 
     /// The tenant with this name.
@@ -73,7 +86,9 @@ impl Tenants {
         let setup = store.read(|tx| Ok::<_, Failure>(tx.secret(OPAQUE_SETUP)?)).await?;
         let setup = setup.ok_or_else(|| Failure::internal("a tenant has no password setup"))?;
         let passwords = Passwords::open(found.tenant, &setup).map_err(Failure::internal)?;
+        let held_until = self.held_until(&store).await?;
         let tenant = Arc::new(Tenant {
+            held_until,
             id: found.tenant,
             name: found.name,
             suite: found.suite,
@@ -87,6 +102,14 @@ impl Tenants {
         }
         // Another connection may have loaded it meanwhile: there is one of it.
         Ok(Some(Arc::clone(loaded.by_name.entry(tenant.name.clone()).or_insert(tenant))))
+    }
+
+    async fn held_until(&self, store: &Store) -> Result<Option<UnixMillis>, Failure> {
+        if !store.read(|tx| Ok::<_, Failure>(tx.was_restored()?)).await? {
+            return Ok(None);
+        }
+        let end = self.clock.now().saturating_add(self.resupply_ms);
+        store.write(move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.hold(end)?)).await
     }
 
     /// Name and id of every tenant.

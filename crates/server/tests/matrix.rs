@@ -13,7 +13,9 @@ use harness::{
 use mifeng_server::{admin::Suite, config::Rate};
 use rules::route::{Standing, permit};
 use trust::GroupPolicy;
-use wire::{ConversationId, DeviceId, ErrorCode, GroupId, MessageId, Op, Refusal, UserId, frame, request::*};
+use wire::{
+    ConversationId, DeviceId, Entry, EntryKind, ErrorCode, GroupId, MessageId, Op, Refusal, UserId, frame, request::*,
+};
 
 /// What the requests name.
 #[derive(Clone)]
@@ -80,6 +82,14 @@ fn request(op: Op, id: u32, on: &Objects) -> Vec<u8> {
             let succeed = Succeed { conversation, message_id, predecessor, epoch, group_info, tree, welcome };
             frame::request(id, &succeed)
         }
+        Op::FetchRestored => frame::request(id, &FetchRestored { conversation, generation: 0 }),
+        Op::Resupply => {
+            let (kind, sender, payload) = (EntryKind::Application, on.device, on.payload.clone());
+            let (seq, epoch, at, generation) = (9, on.epoch, 0, 0);
+            let entry = Entry { seq, kind, epoch, sender, message_id, at, payload, generation };
+            frame::request(id, &Resupply { conversation, entry, tree: None })
+        }
+        Op::RenewGroupInfo => frame::request(id, &RenewGroupInfo { conversation, group_info: vec![] }),
         Op::FetchOwnChain => frame::request(id, &FetchOwnChain {}),
         Op::OfferLink => frame::request(id, &OfferLink { lookup: random().into(), offer: vec![1] }),
         Op::CollectLink => frame::request(id, &CollectLink { lookup: random().into() }),
@@ -184,7 +194,10 @@ fn to_an_outsider(op: Op, same_tenant: bool) -> Option<ErrorCode> {
         | Op::FetchGroupInfo
         | Op::Whisper
         | Op::Propose
-        | Op::Succeed => Some(ErrorCode::Forbidden),
+        | Op::Succeed
+        | Op::FetchRestored
+        | Op::Resupply
+        | Op::RenewGroupInfo => Some(ErrorCode::Forbidden),
         Op::FetchOffer | Op::FetchStay => Some(ErrorCode::NotFound),
         Op::ClaimKeyPackages | Op::FindUser | Op::FetchChain if !same_tenant => Some(ErrorCode::NotFound),
         _ => None,

@@ -15,12 +15,14 @@ const SQLITE: &[&str] = &[
     include_str!("../migrations/sqlite/V002__devices.sql"),
     include_str!("../migrations/sqlite/V003__successors.sql"),
     include_str!("../migrations/sqlite/V004__lookups.sql"),
+    include_str!("../migrations/sqlite/V005__restores.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("../migrations/postgres/V001__first.sql"),
     include_str!("../migrations/postgres/V002__devices.sql"),
     include_str!("../migrations/postgres/V003__successors.sql"),
     include_str!("../migrations/postgres/V004__lookups.sql"),
+    include_str!("../migrations/postgres/V005__restores.sql"),
 ];
 const _: () = assert!(SQLITE.len() == POSTGRES.len(), "a migration is missing for one of the databases");
 

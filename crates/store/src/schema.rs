@@ -278,6 +278,18 @@ columns! {
         seq Public "its log begins after this";
         hash Public "hash chain up to there";
     }
+    restores: Tenant {
+        tenant Public "whose";
+        restored_at Public "when the store was put back from a backup";
+        held_until Public "until when only what was lost is recorded; null until somebody comes";
+    }
+    restored_logs: Conversation {
+        tenant Public "whose";
+        conversation Public "which";
+        generation Public "of the log since that restore";
+        seq Public "the last entry that survived it";
+        hash Public "hash chain up to there";
+    }
     log_entries: Message {
         tenant Public "whose";
         conversation Public "which";

@@ -115,6 +115,7 @@ fn commit(welcomed: bool) -> NewCommit {
         welcome: welcomed.then(|| b"welcome".to_vec()),
         tree: welcomed.then(|| b"tree 1".to_vec()),
         public_group: None,
+        supplied: None,
     }
 }
 

@@ -47,6 +47,7 @@ fn commit(epoch: u64, id: u64) -> NewCommit {
         welcome: None,
         tree: Some(format!("tree {}", epoch + 1).into_bytes()),
         public_group: None,
+        supplied: None,
     }
 }
 
@@ -95,7 +96,7 @@ async fn entries_are_numbered_hashed_and_returned(on: On) {
         let append = world.send(message(0, id, format!("sealed {id}").as_bytes())).await;
         let Append::Recorded { entry, generation: 0 } = append else { panic!("{append:?}") };
         assert_eq!((entry.seq, entry.at, entry.payload.as_slice()), (id, NOW + id, format!("sealed {id}").as_bytes()));
-        hash = hash.then(TENANT, TALK, 0, &entry);
+        hash = hash.then(TENANT, TALK, &entry);
         sent.push(entry);
     }
     let there = world.store.read(|tx| tx.conversation(TALK)).await.unwrap().unwrap();
@@ -450,7 +451,7 @@ async fn entries_and_other_jobs_of_one_batch_see_each_other(on: On) {
     drop(told);
     let entries: Vec<_> = answers.iter().take(30).collect();
     assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), (1..=30).collect::<Vec<_>>());
-    let hash = entries.iter().fold(EntryHash::GENESIS, |hash, entry| hash.then(TENANT, TALK, 0, entry));
+    let hash = entries.iter().fold(EntryHash::GENESIS, |hash, entry| hash.then(TENANT, TALK, entry));
     let there = store.read(|tx| tx.conversation(TALK)).await.unwrap().unwrap();
     assert_eq!((there.head_seq, there.head_hash, there.epoch), (30, hash, 10));
     assert_eq!(world.fetch(MEI_PHONE, 0).await.unwrap().entries, entries);
@@ -479,7 +480,7 @@ async fn many_senders_get_dense_numbers_and_one_hash_chain(on: On) {
     }
     entries.sort_unstable_by_key(|entry| entry.seq);
     assert!(entries.iter().zip(1..).all(|(entry, seq)| entry.seq == seq));
-    let hash = entries.iter().fold(EntryHash::GENESIS, |hash, entry| hash.then(TENANT, TALK, 0, entry));
+    let hash = entries.iter().fold(EntryHash::GENESIS, |hash, entry| hash.then(TENANT, TALK, entry));
     assert_eq!(world.store.read(|tx| tx.conversation(TALK)).await.unwrap().unwrap().head_hash, hash);
     assert_eq!(world.fetch(MEI_PHONE, 0).await.unwrap().entries, entries);
     let counters = world.database.counters();

@@ -42,6 +42,7 @@ fn commit(id: u64) -> NewCommit {
         welcome: Some(b"welcome".to_vec()),
         tree: Some(b"tree 1".to_vec()),
         public_group: None,
+        supplied: None,
     }
 }
 
@@ -61,6 +62,7 @@ fn succession(epoch: u64, id: u64) -> NewSuccession {
         welcome: Some(b"next welcome".to_vec()),
         welcomed: vec![TOM_PHONE],
         left_out: vec![MEI_LAPTOP],
+        supplied: None,
     }
 }
 
@@ -93,12 +95,12 @@ async fn talking(on: On) -> World {
 async fn a_succession_begins_another_group_and_the_log_goes_on(on: On) {
     let world = talking(on).await;
     let before = world.store.read(|tx| tx.conversation(TALK)).await.unwrap().unwrap();
-    let CommitOutcome::Recorded { entry, generation } = world.succeed(succession(1, 2)).await else { panic!() };
+    let CommitOutcome::Recorded { entry, .. } = world.succeed(succession(1, 2)).await else { panic!() };
     assert_eq!((entry.seq, entry.kind, entry.epoch), (2, EntryKind::Succession, 1));
     assert_eq!(entry.payload, b"next group info");
     let there = world.store.read(|tx| tx.conversation(TALK)).await.unwrap().unwrap();
     assert_eq!((there.group, there.epoch, there.head_seq, there.commit_seq), (NEXT, 1, 2, 2));
-    let hash: EntryHash = before.head_hash.then(TENANT, TALK, generation, &entry);
+    let hash: EntryHash = before.head_hash.then(TENANT, TALK, &entry);
     assert_eq!((there.head_hash, there.commit_hash), (hash, hash), "the chain of hashes goes on");
     let current = world.store.read(|tx| tx.current_group(TALK)).await.unwrap().unwrap();
     assert_eq!((current.group_info.as_slice(), current.epoch, current.seq), (b"next group info".as_slice(), 1, 2));
@@ -234,6 +236,8 @@ fn before_successors(on: On) -> &'static [&'static str] {
             "alter table old rename to trees",
             "alter table welcomes drop column group_id",
             "drop table lookup_quotas",
+            "drop table restored_logs",
+            "drop table restores",
             "delete from schema_migrations where version >= 3",
         ],
         On::Postgres => &[
@@ -243,6 +247,8 @@ fn before_successors(on: On) -> &'static [&'static str] {
             "alter table mifeng.welcomes drop column group_id",
             "drop policy operator_changes on mifeng.tenants",
             "drop table mifeng.lookup_quotas",
+            "drop table mifeng.restored_logs",
+            "drop table mifeng.restores",
             "delete from mifeng.schema_migrations where version >= 3",
         ],
     }

@@ -48,6 +48,7 @@ fn link_and_enter(tx: &mut store::Tx<'_>) -> Outcome {
         welcome: None,
         tree: None,
         public_group: None,
+        supplied: None,
     };
     assert!(matches!(tx.record_commit(rejoin)?, store::CommitOutcome::Recorded { .. }));
     Ok(())
@@ -75,6 +76,10 @@ async fn full_world(on: On) -> World {
     let second =
         store::NewConversation { conversation: wire::ConversationId::from_bytes([32; 16]), pair: None, ..talk };
     store.write(move |tx| tx.create_conversation(second, NOW)).await.unwrap();
+    world.database.operator().write(|tx| tx.mark_restored(TENANT, NOW)).await.unwrap();
+    assert!(store.read(|tx| tx.is_held(NOW)).await.unwrap(), "nobody has come yet");
+    store.write(|tx| tx.hold(NOW)).await.unwrap();
+    assert!(!store.read(|tx| tx.is_held(NOW)).await.unwrap(), "that is over");
     let commit = NewCommit {
         conversation: TALK,
         group: GROUP,
@@ -90,11 +95,12 @@ async fn full_world(on: On) -> World {
         welcome: Some(canary.to_vec()),
         tree: Some(canary.to_vec()),
         public_group: Some(canary.to_vec()),
+        supplied: None,
     };
     store.write(move |tx| tx.record_commit(commit)).await.unwrap();
     store.write(|tx| tx.append_entry(message(1, 2, canary))).await.unwrap();
     store.write(|tx| tx.append_entry(message(1, 3, b"other message"))).await.unwrap();
-    let cursor = wire::request::Cursor { conversation: TALK, generation: 0, seq: 1 };
+    let cursor = wire::request::Cursor { conversation: TALK, generation: 1, seq: 1 };
     store.write(move |tx| tx.acknowledge(MEI_PHONE, &[cursor])).await.unwrap();
     store.write(link_and_enter).await.unwrap();
     let terms = rules::invite::terms(NOW, 1_000, 1).unwrap();

@@ -36,6 +36,7 @@ pub fn check(oracle: &Oracle, facts: &Facts) -> Checked {
     }
     for (id, log) in &oracle.logs {
         checked.agreement(oracle, facts, *id, log);
+        checked.lost(oracle, facts, *id, log);
     }
     checked
 }
@@ -55,7 +56,7 @@ impl Checked {
         if !alone && !oracle.is_revoked(device.device) {
             self.state(device, id, facts, is_member);
         }
-        self.order(device, id, facts);
+        self.order(device, id, log, facts);
         self.recorded(oracle, device, id, log, facts);
         self.readings(oracle, device, id, log, facts);
         self.unreadable(oracle, device, id, log, facts);
@@ -77,9 +78,26 @@ impl Checked {
         }
     }
 
-    /// Lines stand in the order of the log, each place and each id once.
-    fn order(&mut self, device: &DeviceFacts, id: ConversationId, facts: &ConversationFacts) {
-        let recorded = facts.lines.iter().filter(|line| line.state == MessageState::Recorded);
+    /// What a restore of the server has lost was given back, or said again by whoever is still there to say it.
+    fn lost(&mut self, oracle: &Oracle, facts: &Facts, id: ConversationId, log: &Log) {
+        for lost in &log.lost {
+            let (seq, Accepted { kind, message_id, sender, .. }) = (lost.seq, &lost.accepted);
+            let (kind, message_id, sender) = (*kind, *message_id, *sender);
+            let is_there = log.now().is_some_and(|now| now.members.contains(&sender));
+            let was_put_back = oracle.restored.iter().any(|restored| restored.device == sender);
+            let runs = facts.devices.iter().any(|device| device.device == sender);
+            let deleted = oracle.said.values().any(|said| said.target == Some(message_id) && said.text.is_none());
+            let excused = !is_there || was_put_back || !runs || oracle.is_revoked(sender) || deleted;
+            if kind == EntryKind::Application && !excused {
+                self.violations.push(format!("{message_id} was at {seq} of {id}, was lost, and not said again"));
+            }
+        }
+    }
+
+    /// Lines stand in the order of the log, each place and each id once. What a restore has lost stays where it was.
+    fn order(&mut self, device: &DeviceFacts, id: ConversationId, log: &Log, facts: &ConversationFacts) {
+        let is_lost = |line: &Line| was_read_before(device, log, line);
+        let recorded = facts.lines.iter().filter(|line| line.state == MessageState::Recorded && !is_lost(line));
         let seqs: Vec<u64> = recorded.clone().filter_map(|line| line.seq).collect();
         if !seqs.is_sorted_by(|one, next| one < next) {
             self.violations.push(format!("{} shows {id} out of order: {seqs:?}", device.device));
@@ -102,7 +120,8 @@ impl Checked {
         for line in facts.lines.iter().filter(|line| line.state == MessageState::Recorded) {
             let there = line.seq.and_then(|seq| log.entries.get(&seq)).map(|entry| entry.message_id);
             let is_forged = || line.author != Some(device.user) && !is_said(oracle, line);
-            if if self.lied { is_forged() } else { there.is_none() || there != line.id } {
+            let is_wrong = (there.is_none() || there != line.id) && !was_read_before(device, log, line);
+            if if self.lied { is_forged() } else { is_wrong } {
                 self.violations.push(format!("{} shows {:?} of {id}, which was not accepted", device.device, line.seq));
             }
         }
@@ -127,12 +146,15 @@ impl Checked {
             } else if held.is_none() && had_forgotten(oracle, device, id, log, *seq) {
                 self.excused += 1;
             } else if !log.is_reader(device.device, *seq) {
-                if held.is_some() {
+                let before = log.read_before.get(&entry.message_id);
+                if held.is_some() && !before.is_some_and(|readers| readers.contains(&device.device)) {
                     self.violations.push(format!("{} reads {seq} of {id}, which is not for it", device.device));
                 }
             } else if held.copied().flatten() == Some(*seq) {
                 self.readings += 1;
                 self.words(oracle, device, log, facts, *seq);
+            } else if is_before_return(device, log, entry) || oracle.came_without_welcome(device.device, id, *seq) {
+                self.excused += 1;
             } else if oracle.never_joined(device.device, id, *seq) || self.is_visibly_missing(oracle, entry, facts) {
                 self.excused += 1;
             } else if !is_excused(oracle, device, id, log, *seq, entry) {
@@ -193,6 +215,8 @@ impl Checked {
                 Some((seq, entry)) => {
                     let is_gap = line.id.is_none() && log.ends_gap(device.device, seq);
                     is_gap
+                        || is_before_return(device, log, entry)
+                        || oracle.came_without_welcome(device.device, id, seq)
                         || oracle.never_joined(device.device, id, seq)
                         || is_excused(oracle, device, id, log, seq, entry)
                 }
@@ -244,6 +268,23 @@ impl Checked {
             self.violations.push(format!("the members of {id} have different admins"));
         }
     }
+}
+
+/// Whether a line stands where the message was before a restore lost it: the device read it then, and nobody has said it again
+/// since, or only in the device's gap.
+fn was_read_before(device: &DeviceFacts, log: &Log, line: &Line) -> bool {
+    let there = line.seq.and_then(|seq| log.entries.get(&seq)).map(|entry| entry.message_id);
+    let readers = line.id.and_then(|id| log.read_before.get(&id));
+    there != line.id && readers.is_some_and(|readers| readers.contains(&device.device))
+}
+
+/// Whether an entry was accepted after a restore by which a change of the group was lost, and before the device, whose keys were
+/// of the group after that change, or which had its Welcome lost, came in again.
+fn is_before_return(device: &DeviceFacts, log: &Log, entry: &Accepted) -> bool {
+    let Some(put_back) = log.put_back.filter(|_| log.has_branched()) else { return false };
+    let own = |other: &&Accepted| other.sender == device.device && other.kind == EntryKind::Commit;
+    let returned = log.entries.values().filter(own).map(|other| other.order).find(|order| *order > put_back);
+    entry.order > put_back && entry.order <= returned.unwrap_or(u64::MAX)
 }
 
 /// The only loss by design: a device that was put back to an old copy cannot read what it had itself sent since, and from

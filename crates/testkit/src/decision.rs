@@ -29,6 +29,8 @@ pub enum Decision {
     Fault(Fault),
     /// The operator gives the tenant the strongest cipher suite.
     Strengthen,
+    /// The operator takes a backup of the server's database.
+    Backup,
 }
 
 /// What a person does.
@@ -103,6 +105,8 @@ pub enum Fault {
     CrashServerAfter(usize),
     /// The device's database is put back to a copy of some while ago.
     Restore(usize),
+    /// The server is put back to its last backup, and the operator says so (`mifengd restored`).
+    RestoreServer,
     /// The server deletes what every device has acknowledged.
     Prune,
     /// The device's clock is set forward, or back.
@@ -127,6 +131,7 @@ impl Fault {
             Self::CrashServer => "crash_server",
             Self::CrashServerAfter(_) => "crash_server_after_commit",
             Self::Restore(_) => "restore_old_copy",
+            Self::RestoreServer => "restore_server",
             Self::Prune => "prune",
             Self::Skew(..) => "clock_skew",
         }

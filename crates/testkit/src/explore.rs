@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Rounds of timers after which a world that does not come to rest is stuck.
-pub const ROUNDS: usize = 400;
+pub const ROUNDS: usize = 1_500;
 
 /// What came of a schedule.
 pub struct Outcome {
@@ -78,6 +78,11 @@ pub const fn strengthens(seed: u64) -> bool {
     !shape(seed).post_quantum && seed % 8 == 5
 }
 
+/// In some of the honest worlds the server is put back to a backup.
+pub const fn backs_up(seed: u64) -> bool {
+    !is_hostile(seed) && !strengthens(seed) && seed % 4 == 2
+}
+
 /// Runs the schedule of a seed.
 ///
 /// # Errors
@@ -89,7 +94,7 @@ pub fn explore(templates: &Templates, seed: u64) -> Result<Outcome> {
         if is_hostile(seed) {
             world.beset(Some(Box::new(Random::new(seed, 6))));
         }
-        let mut generator = Generator::new(seed, world.devices.len(), strengthens(seed));
+        let mut generator = Generator::new(seed, world.devices.len(), strengthens(seed), backs_up(seed));
         while let Some(decision) = generator.next(world) {
             trace.decisions.push(decision);
             if world.apply(decision) {

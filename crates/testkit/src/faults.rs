@@ -2,6 +2,7 @@
 
 use crate::decision::Fault;
 use crate::device::{Device, Link};
+use crate::server::Server;
 use crate::world::World;
 use std::collections::VecDeque;
 
@@ -24,6 +25,7 @@ pub(crate) fn strike(world: &mut World, fault: Fault) -> bool {
         Fault::CrashServer => crash_server(world),
         Fault::CrashServerAfter(device) => crash_server_after(world, device),
         Fault::Restore(device) => restore(world, device),
+        Fault::RestoreServer => restore_server(world),
         Fault::Prune => prune(world),
         Fault::Skew(device, ms) => match world.devices.get_mut(device) {
             Some(device) => {
@@ -101,6 +103,25 @@ fn crash_after(world: &mut World, number: usize) -> bool {
 }
 
 fn crash_server(world: &mut World) -> bool {
+    end_server(world, Server::crash)
+}
+
+/// Only while the backup knows every conversation and every device: what it does not know is not given back to it.
+fn restore_server(world: &mut World) -> bool {
+    let Some(backup) = world.backup.clone().filter(|backup| backup.mark == world.oracle.mark()) else { return false };
+    if world.devices.iter().any(|device| device.linking) || !end_server(world, |server| server.restore(&backup.folder))
+    {
+        return false;
+    }
+    let Some(server) = &world.server else { return true };
+    let ids: Vec<_> = world.oracle.logs.keys().copied().collect();
+    let heads = ids.into_iter().filter_map(|id| Some((id, server.head(world.tenant, id).ok().flatten()?)));
+    let heads: Vec<_> = heads.collect();
+    world.oracle.server_put_back(heads);
+    true
+}
+
+fn end_server(world: &mut World, again: impl FnOnce(Server) -> anyhow::Result<Server>) -> bool {
     let Some(server) = world.server.take() else { return false };
     world.orphans.clear();
     let numbers = 0..world.devices.len();
@@ -110,7 +131,7 @@ fn crash_server(world: &mut World) -> bool {
             link.line = None;
         }
     }
-    match server.crash() {
+    match again(server) {
         Ok(server) => world.server = Some(server),
         Err(error) => world.oracle.violated(format!("the server does not start again: {error:#}")),
     }

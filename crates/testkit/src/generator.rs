@@ -18,6 +18,8 @@ pub struct Generator {
     events: u64,
     /// Whether devices are put back to old copies in this schedule.
     time_travel: bool,
+    /// Whether the server is backed up, and put back.
+    backs_up: bool,
     /// After how many decisions the operator gives the tenant a stronger suite, if that is still to come.
     strengthens: Option<u64>,
     first: Vec<Decision>,
@@ -44,10 +46,10 @@ const VERBS: &[(u32, Verb)] = &[
 
 impl Generator {
     /// A schedule of this seed, for so many devices.
-    pub fn new(seed: u64, devices: usize, strengthens: bool) -> Self {
+    pub fn new(seed: u64, devices: usize, strengthens: bool, backs_up: bool) -> Self {
         let mut dice = Dice::new(seed).apart(0x6e6e);
         let (acts, faults) = (10 + dice.below(26), 3 + dice.below(6));
-        let time_travel = dice.below(4) == 0;
+        let time_travel = dice.below(4) == 0 && !backs_up;
         // Not before there are groups that have to move.
         let strengthens = strengthens.then(|| 60 + dice.below(140));
         let someone = |dice: &mut Dice| dice.below(devices as u64) as usize;
@@ -56,7 +58,7 @@ impl Generator {
         if dice.below(2) == 0 {
             first.push(Decision::Act(someone(&mut dice), Verb::Direct, choice(&mut dice), 0));
         }
-        Self { dice, acts, faults, events: 0, time_travel, strengthens, first }
+        Self { dice, acts, faults, events: 0, time_travel, backs_up, strengthens, first }
     }
 
     /// The next decision; `None` when the schedule is over.
@@ -85,6 +87,9 @@ impl Generator {
         }
         if self.time_travel {
             natural.push((1, Decision::PutAside(self.someone(world))));
+        }
+        if self.backs_up {
+            natural.push((1, Decision::Backup));
         }
         Some(self.dice.pick(&natural))
     }
@@ -166,6 +171,7 @@ impl Generator {
             (3, Fault::CrashServer),
             (5, Fault::CrashServerAfter(device)),
             (if self.time_travel { 12 } else { 0 }, Fault::Restore(device)),
+            (if self.backs_up { 16 } else { 0 }, Fault::RestoreServer),
             (3, Fault::Prune),
             (2, Fault::Skew(device, hours * 3_600_000)),
         ];

@@ -3,7 +3,7 @@
 
 use crate::oracle::set;
 use crate::server::Snapshot;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use trust::EntryHash;
 use wire::{DeviceId, Entry, EntryKind, GroupId, MessageId};
 
@@ -22,6 +22,17 @@ pub struct Accepted {
     pub epoch: Option<u64>,
 }
 
+/// An entry that a restore of the server has lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Where it stood.
+    pub seq: u64,
+    /// The entry.
+    pub accepted: Accepted,
+    /// The era that it began, if it did.
+    pub era: Option<Snapshot>,
+}
+
 /// One conversation's log and who was in its eras.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
@@ -29,6 +40,12 @@ pub struct Log {
     pub entries: BTreeMap<u64, Accepted>,
     /// As the server had it when the era began, by the entry that began it; 0 is the making of the conversation.
     pub eras: BTreeMap<u64, Snapshot>,
+    /// What a restore of the server has lost and nobody has given back or said again.
+    pub lost: Vec<Lost>,
+    /// Who could read a message before it was lost.
+    pub(crate) read_before: HashMap<MessageId, BTreeSet<DeviceId>>,
+    /// What had been accepted when the server was put back.
+    pub(crate) put_back: Option<u64>,
     pub(crate) hashes: HashMap<(u32, u64), EntryHash>,
     pub(crate) shown: HashMap<(u32, u64), Entry>,
 }
@@ -44,9 +61,50 @@ impl Log {
         self.eras.values().next_back()
     }
 
-    /// The era in which a group was at an epoch.
-    pub fn era_at(&self, group: GroupId, epoch: u64) -> Option<&Snapshot> {
-        self.eras.values().find(|era| (era.group, era.epoch) == (group, epoch))
+    /// The eras in which a group was at an epoch: one, but for those that a restore has lost.
+    pub fn eras_at(&self, group: GroupId, epoch: u64) -> impl Iterator<Item = &Snapshot> {
+        let all = self.eras.values().chain(self.lost.iter().filter_map(|lost| lost.era.as_ref()));
+        all.filter(move |era| (era.group, era.epoch) == (group, epoch))
+    }
+
+    /// A restore has lost what came after an entry.
+    pub(crate) fn lose_after(&mut self, head: u64, order: u64) {
+        let gone: Vec<u64> = self.entries.range(head + 1..).map(|(seq, _)| *seq).collect();
+        for seq in &gone {
+            let readers = self.era_of(*seq).map(|era| set(&era.members)).unwrap_or_default();
+            if let Some(accepted) = self.entries.get(seq) {
+                self.read_before.entry(accepted.message_id).or_default().extend(&readers);
+            }
+        }
+        for seq in gone {
+            let (accepted, era) = (self.entries.remove(&seq), self.eras.remove(&seq));
+            self.lost.extend(accepted.map(|accepted| Lost { seq, accepted, era }));
+        }
+        self.put_back = Some(order);
+    }
+
+    /// An entry that was lost is back at its place. Says whether there was one.
+    pub(crate) fn come_back(&mut self, seq: u64, is_it: impl Fn(&Accepted) -> bool) -> bool {
+        let Some(place) = self.lost.iter().position(|lost| lost.seq == seq && is_it(&lost.accepted)) else {
+            return false;
+        };
+        let Lost { accepted, era, .. } = self.lost.remove(place);
+        self.entries.insert(seq, accepted);
+        if let Some(era) = era {
+            self.eras.insert(seq, era);
+        }
+        true
+    }
+
+    /// Its author has sent a message again that was lost.
+    pub(crate) fn said_again(&mut self, again: &Accepted) {
+        let is_it = |known: &Accepted| (known.message_id, known.sender) == (again.message_id, again.sender);
+        self.lost.retain(|lost| lost.era.is_some() || !is_it(&lost.accepted));
+    }
+
+    /// Whether the group changed in what is lost: who was in it then has to come in again from outside.
+    pub(crate) fn has_branched(&self) -> bool {
+        self.lost.iter().any(|lost| lost.era.is_some())
     }
 
     /// The entry since which a group has served the conversation.

@@ -7,7 +7,7 @@ use client::Position;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use trust::{Action, Kind, chain, registry};
 use wire::frame::{self, ServerFrame};
-use wire::request::{Commit, CreateConversation, Propose, RecordedAt, RevokeDevice, Send, Succeed};
+use wire::request::{Commit, CreateConversation, Propose, RecordedAt, Resupply, RevokeDevice, Send, Succeed};
 use wire::{ConversationId, DeviceId, EntryKind, Event, GroupId, MessageId, Op, UserId};
 
 /// What a person said, as they said it.
@@ -42,6 +42,13 @@ pub enum Asked {
     Create(ConversationId),
     /// Revokes a device.
     Revoke(DeviceId),
+    /// Gives back what a restore has lost.
+    Supply {
+        /// Where.
+        conversation: ConversationId,
+        /// What.
+        accepted: Accepted,
+    },
     /// Appends to a log.
     Append {
         /// Which.
@@ -49,6 +56,15 @@ pub enum Asked {
         /// What.
         accepted: Accepted,
     },
+}
+
+/// What is there beside logs; a server that is put back must know all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    conversations: usize,
+    devices: usize,
+    revoked: usize,
+    suite: Option<u16>,
 }
 
 /// The model.
@@ -126,6 +142,12 @@ impl Oracle {
                 let commit: Commit = wire::decode(frame.body).ok()?;
                 append(commit.conversation, EntryKind::Commit, commit.message_id, None)
             }
+            Op::Resupply => {
+                let Resupply { conversation, entry, .. } = wire::decode(frame.body).ok()?;
+                let (message_id, epoch) = (entry.message_id, Some(entry.epoch));
+                let accepted = Accepted { order: 0, kind: entry.kind, message_id, sender: entry.sender, epoch };
+                Asked::Supply { conversation, accepted }
+            }
             Op::Succeed => {
                 let succeed: Succeed = wire::decode(frame.body).ok()?;
                 append(succeed.conversation, EntryKind::Succession, succeed.message_id, Some(succeed.epoch))
@@ -145,6 +167,36 @@ impl Oracle {
             ServerFrame::Answer { id, body } => wire::decode(body).ok().map(|at| (id, at)),
             _ => None,
         }
+    }
+
+    /// What is there now beside logs.
+    pub fn mark(&self) -> Mark {
+        let (conversations, devices, revoked) = (self.logs.len(), self.users.len(), self.revoked.len());
+        Mark { conversations, devices, revoked, suite: self.suite }
+    }
+
+    /// The server was put back: its logs go up to here. What came after is lost, until it comes back.
+    pub fn server_put_back(&mut self, heads: impl IntoIterator<Item = (ConversationId, u64)>) {
+        let order = self.order;
+        for (id, head) in heads {
+            if let Some(log) = self.logs.get_mut(&id) {
+                log.lose_after(head, order);
+            }
+        }
+    }
+
+    /// The server has taken back an entry. Says whether it was missing.
+    pub fn supplied(&mut self, conversation: ConversationId, seq: u64, supplied: &Accepted) -> bool {
+        let Some(log) = self.logs.get_mut(&conversation) else { return false };
+        let same = |known: &Accepted| (known.message_id, known.sender) == (supplied.message_id, supplied.sender);
+        if log.entries.get(&seq).is_some_and(same) {
+            return false;
+        }
+        let is_back = !log.entries.contains_key(&seq) && log.come_back(seq, same);
+        if !is_back {
+            self.violations.push(format!("{conversation} took back something else at {seq}"));
+        }
+        is_back
     }
 
     /// A device speaks for nobody any more. Says whether that was news.
@@ -202,6 +254,7 @@ impl Oracle {
         }
         self.order += 1;
         accepted.order = self.order;
+        log.said_again(&accepted);
         log.entries.insert(at.seq, accepted);
         true
     }
@@ -298,15 +351,23 @@ impl Oracle {
         if place < last {
             self.violations.push(format!("the cursor of {device} in {id} went from {last:?} back to {place:?}"));
         }
-        self.stood.entry((device, id)).or_default().insert((position.cursor, position.group));
+        // Who comes in from outside has the group before it knows where its part of the log begins.
+        let is_ahead =
+            self.logs.get(&id).zip(position.group).zip(position.epoch).is_some_and(|((log, group), epoch)| {
+                let later = log.eras.range(position.cursor + 1..);
+                later.into_iter().any(|(_, era)| (era.group, era.epoch) == (group, epoch))
+            });
+        let follows = position.group.filter(|_| !is_ahead);
+        self.stood.entry((device, id)).or_default().insert((position.cursor, follows));
         let Some(log) = self.logs.get_mut(&id) else { return };
         if *log.hashes.entry(place).or_insert(position.hash) != position.hash && self.lied_until.is_none() {
             self.violations.push(format!("{device} has another log of {id} up to {place:?}"));
         }
         let Some((group, epoch)) = position.group.zip(position.epoch).filter(|_| !members.is_empty()) else { return };
-        match log.era_at(group, epoch) {
-            Some(there) if set(&there.members) == set(members) => {}
-            None if self.lied_until.is_some() => {}
+        let mut eras = log.eras_at(group, epoch).peekable();
+        match eras.peek().is_some() {
+            true if eras.any(|there| set(&there.members) == set(members)) => {}
+            false if self.lied_until.is_some() => {}
             _ => self
                 .violations
                 .push(format!("{device} sees other members of {id} in epoch {epoch} of {group} than the server")),
@@ -321,6 +382,18 @@ impl Oracle {
         let joined = log.beginning_of(era.group).max(outside + 1);
         let stood = self.stood.get(&(device, id)).into_iter().flatten();
         !stood.into_iter().any(|(cursor, group)| (joined..removed).contains(cursor) && *group == Some(era.group))
+    }
+
+    /// Whether a restore of the server has lost the Welcome by which a device was to come in, so that it came in from outside,
+    /// after this entry.
+    pub fn came_without_welcome(&self, device: DeviceId, id: ConversationId, seq: u64) -> bool {
+        let Some(log) = self.logs.get(&id).filter(|log| log.put_back.is_some()) else { return false };
+        let (outside, _) = log.stay(device, seq);
+        let own = |(_, entry): &(&u64, &Accepted)| entry.sender == device && entry.kind == EntryKind::Commit;
+        let came = log.entries.range(outside + 1..).find(own).map_or(u64::MAX, |(place, _)| *place);
+        let mut stood = self.stood.get(&(device, id)).into_iter().flatten();
+        let was_in = stood.any(|(cursor, group)| group.is_some() && (outside..came.saturating_sub(1)).contains(cursor));
+        seq <= came && !was_in
     }
 
     /// Whether a conversation's group is of a weaker suite than the tenant was given.

@@ -9,7 +9,7 @@ use mifeng_server::gateway::embedded::Line;
 use mifeng_server::gateway::queue::{Closed, Waiting};
 use mifeng_server::listen::Caps;
 use mifeng_server::node::Node;
-use mifeng_server::{DATABASE_FOLDER, admin, jobs};
+use mifeng_server::{DATABASE_FOLDER, admin, jobs, restored};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,6 +76,42 @@ impl Server {
         drop(node);
         std::fs::remove_dir_all(&folder)?;
         Self::live(next, root, clock, lives + 1)
+    }
+
+    /// Copies the database while it is in use, as a backup does.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn back_up(&self) -> Result<PathBuf> {
+        let copy = self.folder.with_file_name(format!("backup-{}", self.clock.now()));
+        copy_database(&self.folder.join(DATABASE_FOLDER), &copy.join(DATABASE_FOLDER))?;
+        Ok(copy)
+    }
+
+    /// Dies, and starts again from a backup, of which the operator says that it is one.
+    ///
+    /// # Errors
+    /// What keeps the server from starting.
+    pub fn restore(self, backup: &Path) -> Result<Self> {
+        let Self { node, runtime, folder, root, clock, lives } = self;
+        let next = folder.with_file_name(format!("server-{}", lives + 1));
+        copy_database(&backup.join(DATABASE_FOLDER), &next.join(DATABASE_FOLDER))?;
+        drop(runtime);
+        drop(node);
+        std::fs::remove_dir_all(&folder)?;
+        let server = Self::live(next, root, clock, lives + 1)?;
+        server.runtime.block_on(restored::mark(&server.node.database, server.clock.now()))?;
+        Ok(server)
+    }
+
+    /// The last place of a conversation's log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn head(&self, tenant: TenantId, conversation: ConversationId) -> Result<Option<u64>> {
+        let store = self.node.database.tenant(tenant);
+        let there = self.runtime.block_on(store.read(move |tx| tx.conversation(conversation)))?;
+        Ok(there.map(|there| there.head_seq))
     }
 
     /// Closes cleanly and leaves its files in the folder.

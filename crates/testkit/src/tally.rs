@@ -28,6 +28,8 @@ pub struct Tally {
     pub commits: u64,
     /// Groups that took another one's place.
     pub successions: u64,
+    /// Entries that a restored server has lost and got back.
+    pub supplied: u64,
     /// Devices that were linked.
     pub linked: u64,
     /// Devices that were revoked.
@@ -66,6 +68,7 @@ impl Tally {
         self.faults_each.extend(other.faults_each);
         self.messages += other.messages;
         self.commits += other.commits;
+        self.supplied += other.supplied;
         self.linked += other.linked;
         self.revoked += other.revoked;
         self.successions += other.successions;

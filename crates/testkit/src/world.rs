@@ -2,12 +2,13 @@
 
 use crate::decision::{Decision, Fault};
 use crate::device::{Device, Link};
-use crate::oracle::{Asked, Oracle};
+use crate::oracle::{Asked, Mark, Oracle};
 use crate::server::Server;
 use crate::tally::Tally;
 use client::{ConversationState, Error, Event};
 use mifeng_server::gateway::embedded::Line;
 use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 use trust::registry;
 use wire::frame::{self, ServerFrame};
 use wire::{ConversationId, EntryKind, TenantId, UnixMillis};
@@ -29,12 +30,22 @@ pub struct World {
     pub oracle: Oracle,
     /// What happened.
     pub tally: Tally,
+    /// The last backup of the server.
+    pub(crate) backup: Option<Backup>,
     /// What was asked last, by which devices.
     pub(crate) asked: VecDeque<(usize, &'static str)>,
     /// Connections that only the server still believes in.
     pub(crate) orphans: Vec<Line>,
     /// What a hostile server does to frames.
     pub(crate) malice: Option<Box<dyn Malice>>,
+}
+
+/// A backup of the server's database.
+#[derive(Debug, Clone)]
+pub(crate) struct Backup {
+    pub(crate) folder: PathBuf,
+    /// What the model knew then of what is not given back.
+    pub(crate) mark: Mark,
 }
 
 /// A hostile server: it stands between the devices and the honest one, and changes what passes.
@@ -59,7 +70,8 @@ impl World {
         devices.iter().for_each(|device| oracle.knows(device.id, device.user));
         let tally = Tally { schedules: 1, ..Tally::default() };
         let server = Some(server);
-        Self { server, devices, tenant, now, oracle, tally, asked: VecDeque::new(), orphans: Vec::new(), malice: None }
+        let (asked, orphans) = (VecDeque::new(), Vec::new());
+        Self { server, devices, tenant, now, oracle, tally, backup: None, asked, orphans, malice: None }
     }
 
     /// Carries out a decision. Says whether there was anything to do.
@@ -74,6 +86,7 @@ impl World {
             Decision::Start(device) => self.start(device),
             Decision::PutAside(device) => self.put_aside(device),
             Decision::Strengthen => self.strengthen(),
+            Decision::Backup => self.back_up(),
             Decision::Carry(device) => self.carry(device),
             Decision::Fault(fault) => {
                 let fired = self.fault(fault);
@@ -163,6 +176,14 @@ impl World {
                 let answered = matches!(frame::read_server(frame), Ok(ServerFrame::Answer { id: of, .. }) if of == id);
                 if answered && self.oracle.revoke(*device) {
                     self.tally.revoked += 1;
+                }
+            }
+            Asked::Supply { conversation, accepted } => {
+                if let Some((of, at)) = crate::oracle::Oracle::place(frame)
+                    && of == id
+                    && self.oracle.supplied(*conversation, at.seq, accepted)
+                {
+                    self.tally.supplied += 1;
                 }
             }
             Asked::Append { conversation, accepted } => {
@@ -283,6 +304,15 @@ impl World {
             self.deliver(usize::MAX, None);
         }
         changed
+    }
+
+    fn back_up(&mut self) -> bool {
+        let Some(server) = &self.server else { return false };
+        match server.back_up() {
+            Ok(folder) => self.backup = Some(Backup { folder, mark: self.oracle.mark() }),
+            Err(error) => self.oracle.violated(format!("the server cannot be copied: {error:#}")),
+        }
+        true
     }
 
     fn put_aside(&mut self, number: usize) -> bool {

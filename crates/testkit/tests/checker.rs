@@ -9,7 +9,7 @@ use mifeng_testkit::check::check;
 use mifeng_testkit::decision::{Decision, Verb};
 use mifeng_testkit::explore::{ROUNDS, finish};
 use mifeng_testkit::facts::{ConversationFacts, Facts, Line};
-use mifeng_testkit::log::Accepted;
+use mifeng_testkit::log::{Accepted, Lost};
 use mifeng_testkit::oracle::Oracle;
 use mifeng_testkit::server::Snapshot;
 use mifeng_testkit::template::{Shape, Template, scratch};
@@ -229,4 +229,26 @@ fn a_server_that_acknowledges_and_forgets_is_found() {
     assert!(world.apply(Decision::Down(0)));
     let found = finish(&mut world).unwrap().violations;
     assert!(found.iter().any(|violation| violation.contains("was not accepted")), "{found:?}");
+}
+
+#[test]
+fn what_a_restore_has_lost_and_nobody_says_again_is_found() {
+    let (_folder, mut world) = world();
+    let facts = Facts::of(&mut world).unwrap();
+    let everybody = |id: &&ConversationId| world.oracle.logs[*id].now().unwrap().members.len() == 3;
+    let id = *world.oracle.logs.keys().find(everybody).unwrap();
+    let log = world.oracle.logs.get_mut(&id).unwrap();
+    let is_message = |(_, entry): &(&u64, &Accepted)| entry.kind == EntryKind::Application;
+    let (seq, accepted) = log.entries.iter().rfind(is_message).map(|(seq, entry)| (*seq, entry.clone())).unwrap();
+    let honest = log.clone();
+    log.entries.remove(&seq);
+    log.lost.push(Lost { seq, accepted: accepted.clone(), era: None });
+    let found = check(&world.oracle, &facts).violations;
+    assert!(found.iter().any(|violation| violation.contains("was lost, and not said again")), "{found:?}");
+    let another = Accepted { message_id: MessageId::from_bytes([7; 16]), ..accepted.clone() };
+    assert!(!world.oracle.supplied(id, seq, &another));
+    assert!(world.oracle.violations.pop().unwrap().contains("took back something else"));
+    assert!(world.oracle.supplied(id, seq, &accepted), "the control");
+    *world.oracle.logs.get_mut(&id).unwrap() = honest;
+    assert_eq!(check(&world.oracle, &facts).violations, [""; 0]);
 }

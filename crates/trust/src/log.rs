@@ -14,12 +14,12 @@ impl EntryHash {
 
     /// The hash after `entry`, which follows the entry that `self` is the hash of.
     #[must_use]
-    pub fn then(&self, tenant: TenantId, conversation: ConversationId, generation: u32, entry: &Entry) -> Self {
+    pub fn then(&self, tenant: TenantId, conversation: ConversationId, entry: &Entry) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"mifeng/v1 log entry\0");
         hash.update(tenant.as_bytes());
         hash.update(conversation.as_bytes());
-        hash.update(generation.to_be_bytes());
+        hash.update(entry.generation.to_be_bytes());
         hash.update(entry.seq.to_be_bytes());
         hash.update([kind_number(entry.kind)]);
         hash.update(entry.epoch.to_be_bytes());
@@ -75,11 +75,12 @@ mod tests {
             message_id: MessageId::from_bytes([5; 16]),
             at: 6,
             payload: b"sealed".to_vec(),
+            generation: 0,
         }
     }
 
     fn hash(entry: &Entry) -> EntryHash {
-        EntryHash::GENESIS.then(TenantId::from_bytes([1; 16]), ConversationId::from_bytes([2; 16]), 0, entry)
+        EntryHash::GENESIS.then(TenantId::from_bytes([1; 16]), ConversationId::from_bytes([2; 16]), entry)
     }
 
     #[test]
@@ -98,6 +99,7 @@ mod tests {
             Entry { sender: DeviceId::from_bytes([9; 16]), ..entry(1) },
             Entry { message_id: MessageId::from_bytes([9; 16]), ..entry(1) },
             Entry { payload: b"other".to_vec(), ..entry(1) },
+            Entry { generation: 1, ..entry(1) },
         ];
         assert!(changed.iter().all(|entry| hash(entry) != whole));
         assert_eq!(hash(&Entry { at: 7, ..entry(1) }), whole);

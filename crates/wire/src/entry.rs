@@ -46,4 +46,8 @@ pub struct Entry {
     /// An `MLSMessage` (RFC 9420 §6).
     #[cbor(n(6), with = "minicbor::bytes")]
     pub payload: Vec<u8>,
+    /// The generation of the log when it was recorded: never lower than that of the entry before. It stays what it was when
+    /// the entry is supplied again after a restore.
+    #[n(7)]
+    pub generation: u32,
 }

@@ -96,6 +96,8 @@ codes! {
     UnsupportedSuite = 45, "unsupported_suite", Caller;
     /// The generation of the log has changed: the server was restored from a backup.
     GenerationChanged = 46, "generation_changed", State;
+    /// The server was restored from a backup, and the devices are giving back what it lost: try again when that is over.
+    Restoring = 47, "restoring", State;
     /// The server is shutting down; connect again.
     Draining = 60, "draining", State;
     /// The server has too much to do; try again later.

@@ -70,6 +70,9 @@ operations! {
     Whisper = 0x2a, "whisper", Done;
     Propose = 0x2b, "propose", RecordedAt;
     Succeed = 0x2c, "succeed", RecordedAt;
+    FetchRestored = 0x2d, "fetch_restored", Restored;
+    Resupply = 0x2e, "resupply", RecordedAt;
+    RenewGroupInfo = 0x2f, "renew_group_info", Done;
     FetchOwnChain = 0x30, "fetch_own_chain", OwnChain;
     OfferLink = 0x31, "offer_link", Done;
     CollectLink = 0x32, "collect_link", CollectedLink;

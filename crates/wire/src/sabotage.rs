@@ -89,6 +89,10 @@ defences! {
     SuiteOfTenant = "suite-of-tenant";
     /// A group is followed by one under the same policy, with the same people, of a suite that is not weaker.
     Succession = "succession";
+    /// What a restore has lost is taken back in its order, and only while it is asked for.
+    SupplyInOrder = "supply-in-order";
+    /// Nobody who was removed is written to again because the server forgot it.
+    ReturnedNotTrusted = "returned-not-trusted";
     /// A message is for the group that serves the conversation now.
     GroupOfConversation = "group-of-conversation";
     /// A tenant's cipher suite only becomes stronger.

@@ -47,7 +47,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn entry() -> Entry {
     let (kind, payload) = (EntryKind::Application, b"sealed".to_vec());
-    Entry { seq: 1, kind, epoch: 2, sender: DEVICE, message_id: MESSAGE, at: 3, payload }
+    Entry { seq: 1, kind, epoch: 2, sender: DEVICE, message_id: MESSAGE, at: 3, payload, generation: 0 }
 }
 
 fn signed_entry() -> SignedEntry {
@@ -156,6 +156,20 @@ fn conversations(pinned: &mut Pinned) {
     );
     pinned.request(Whisper { conversation, epoch, payload: payload.clone() }, Done {});
     pinned.request(Propose { conversation, epoch, message_id, payload }, recorded());
+    pinned.request(
+        FetchRestored { conversation, generation },
+        Restored {
+            generation: 1,
+            seq,
+            entry_hash,
+            head: 2,
+            held_ms: Some(600_000),
+            wants_group_info: true,
+            head_hash: [6; 32],
+        },
+    );
+    pinned.request(Resupply { conversation, entry: entry(), tree: Some(tree.clone()) }, recorded());
+    pinned.request(RenewGroupInfo { conversation, group_info: group_info.clone() }, Done {});
     let welcome = Some(b"welcome".to_vec());
     pinned.request(
         Succeed { conversation, message_id, predecessor: GROUP, epoch, group_info, tree, welcome },

@@ -193,6 +193,7 @@ mod tests {
             message_id: sent.message_id,
             at: 0,
             payload: sent.payload,
+            generation: 0,
         };
         let event = Event::Recorded(Recorded { conversation: sent.conversation, generation: 0, entry });
         assert_eq!(mifeng.heard(&frame::event(&event)).unwrap(), Heard::Message { number: 9, seq: 4 });

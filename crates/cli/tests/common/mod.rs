@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub const TENANT: &str = "acme";
+/// Nobody waits ten minutes here.
+pub const RESUPPLY_SECONDS: &str = "6";
 const PASSPHRASE: &str = "only for tests: 7 lanterns under a bridge";
 pub const PASSWORD: &str = "a password of some length";
 
@@ -70,6 +72,7 @@ impl Server {
         let mut command = Command::new(mifengd());
         command.arg("--data").arg(self.folder.path().join("data")).env("MIFENG_ROOT_PASSPHRASE", PASSPHRASE);
         command.env("MIFENG_CLIENTS_LISTEN", self.address.as_deref().unwrap_or("127.0.0.1:0"));
+        command.env("MIFENG_RESTORE_RESUPPLY_SECONDS", RESUPPLY_SECONDS);
         command.env("MIFENG_ADMIN_LISTEN", "127.0.0.1:0").env("MIFENG_INTERNAL_LISTEN", "127.0.0.1:0");
         command
     }
@@ -96,6 +99,24 @@ impl Server {
             let status = child.wait().unwrap();
             assert!(!status.success(), "the fault fired: {status}");
         }
+    }
+
+    /// Copies the database of a server that does not run.
+    pub fn back_up(&self) {
+        copy_folder(&self.database(), &self.folder.path().join("backup"));
+    }
+
+    /// Puts the last copy in the place of the database of a server that does not run, and says so.
+    pub fn restore(&self) -> String {
+        std::fs::remove_dir_all(self.database()).unwrap();
+        copy_folder(&self.folder.path().join("backup"), &self.database());
+        let done = self.command().arg("restored").output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("data").join("store")
     }
 
     /// Sends a signal to the server's process.
@@ -249,6 +270,14 @@ impl Done {
         let error =
             text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|v| v["error"].is_object());
         (self.0.status.code().unwrap(), error.unwrap_or_else(|| panic!("no error in {text}"))["error"].take())
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
     }
 }
 

@@ -49,10 +49,12 @@ pub(crate) struct ConversationRow {
     pub(crate) topic: Option<String>,
     /// Seconds after reading that new messages live; 0: for ever.
     pub(crate) timer: u32,
+    /// Whether the device's group is of an epoch that did not come back after a restore ([`crate::restore`]).
+    pub(crate) branched: u8,
 }
 
 const COLUMNS: &str = "id, state, kind, peer, group_id, claim_key, generation, cursor, entry_hash, acknowledged, begins, \
-                       read_up_to, forked, repaired_at, renew_at, name, topic, sweep_at, timer";
+                       read_up_to, forked, repaired_at, renew_at, name, topic, sweep_at, timer, branched";
 /// Hashes of so many recent entries are kept for every conversation.
 const LOG_HASHES_KEPT: u64 = 4_096;
 
@@ -78,6 +80,7 @@ impl ConversationRow {
             topic: None,
             sweep_at: None,
             timer: 0,
+            branched: 0,
         }
     }
 
@@ -128,14 +131,15 @@ pub(crate) fn all(db: &Connection) -> Result<Vec<ConversationRow>> {
 
 pub(crate) fn save(db: &Connection, row: &ConversationRow) -> Result<()> {
     let sql = format!(
-        "INSERT INTO conversation ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO conversation ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, kind = excluded.kind, peer = excluded.peer,
          group_id = excluded.group_id,
          claim_key = excluded.claim_key, generation = excluded.generation, cursor = excluded.cursor,
          entry_hash = excluded.entry_hash, acknowledged = excluded.acknowledged, begins = excluded.begins,
          read_up_to = excluded.read_up_to, forked = excluded.forked, repaired_at = excluded.repaired_at,
          renew_at = excluded.renew_at,
-         name = excluded.name, topic = excluded.topic, sweep_at = excluded.sweep_at, timer = excluded.timer"
+         name = excluded.name, topic = excluded.topic, sweep_at = excluded.sweep_at, timer = excluded.timer,
+         branched = excluded.branched"
     );
     db.prepare_cached(&sql)?.execute(params![
         row.id.as_bytes(),
@@ -157,6 +161,7 @@ pub(crate) fn save(db: &Connection, row: &ConversationRow) -> Result<()> {
         row.topic,
         row.sweep_at.map(signed),
         row.timer,
+        row.branched,
     ])?;
     Ok(())
 }
@@ -174,13 +179,6 @@ pub(crate) fn remember_hash(db: &Connection, row: &ConversationRow) -> Result<()
             .execute(params![row.id.as_bytes(), signed(row.cursor.saturating_sub(LOG_HASHES_KEPT))])?;
     }
     Ok(())
-}
-
-/// The hash of an entry, if it is recent enough to be remembered.
-pub(crate) fn hash_at(db: &Connection, row: &ConversationRow, seq: u64) -> Result<Option<EntryHash>> {
-    db.prepare_cached("SELECT hash FROM log_hash WHERE conversation = ? AND generation = ? AND seq = ?")?
-        .query_row(params![row.id.as_bytes(), row.generation, signed(seq)], |row| row.get(0).map(EntryHash))
-        .optional()
 }
 
 pub(crate) fn save_receipt(db: &Connection, id: ConversationId, user: UserId, read_up_to: u64) -> Result<()> {
@@ -229,6 +227,7 @@ fn read(row: &Row<'_>) -> Result<ConversationRow> {
         topic: row.get(16)?,
         sweep_at: optional(row, 17)?,
         timer: row.get(18)?,
+        branched: row.get(19)?,
     })
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod meta;
 pub(crate) mod mls;
 pub(crate) mod outbox;
 pub(crate) mod page;
+pub(crate) mod raw;
 pub(crate) mod search;
 pub(crate) mod setting;
 pub(crate) mod verified;
@@ -77,6 +78,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_devices.sql"),
     include_str!("migrations/0003_expiry.sql"),
+    include_str!("migrations/0004_restores.sql"),
 ];
 
 /// More than there are: preparing one takes longer than most of them run.

@@ -58,6 +58,17 @@ pub(crate) fn insert(
         .map(|_| ())
 }
 
+/// Puts messages before those that wait, in their order.
+pub(crate) fn insert_first(db: &Connection, conversation: ConversationId, messages: &[MessageId]) -> Result<()> {
+    let sql = "INSERT INTO outbox (id, conversation, kind, message_id)
+               VALUES ((SELECT coalesce(min(id), 0) - 1 FROM outbox), ?, ?, ?)";
+    let mut insert = db.prepare_cached(sql)?;
+    for message in messages.iter().rev() {
+        insert.execute(params![conversation.as_bytes(), OutboxKind::Message as i64, message.as_bytes()])?;
+    }
+    Ok(())
+}
+
 /// The row of a conversation whose turn it is.
 pub(crate) fn first(db: &Connection, conversation: ConversationId) -> Result<Option<OutboxRow>> {
     let sql = format!(

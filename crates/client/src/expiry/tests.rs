@@ -25,7 +25,8 @@ fn receive(client: &mut Client, user: UserId, id: u8, content: &Content, now: u6
             let mut row = turn.conversation(CONVERSATION)?;
             let (seq, sender_device, payload) = (row.cursor + 1, identity.device, Vec::new());
             let kind = EntryKind::Application;
-            let entry = Entry { seq, kind, epoch: 1, sender: sender_device, message_id, at: now, payload };
+            let entry =
+                Entry { seq, kind, epoch: 1, sender: sender_device, message_id, at: now, payload, generation: 0 };
             let aad = Aad { version: 1, message_id, commitment, seen_seq: 5, seen_hash: [5; 32] };
             turn.receive(&mut row, &entry, &sender, &aad, &plaintext.to_bytes())?;
             row.cursor = seq;

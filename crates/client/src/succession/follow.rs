@@ -4,6 +4,7 @@
 use crate::database::conversation::ConversationRow;
 use crate::database::meta;
 use crate::database::outbox::{self, OutboxKind};
+use crate::database::raw;
 use crate::receive::Step;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
@@ -101,6 +102,7 @@ impl Turn<'_> {
         })?;
         match followed {
             Ok((joined, group, next)) => {
+                raw::keep_tree(self.db, conversation, entry.seq, &tree)?;
                 self.moved_to(row, next)?;
                 self.keep(conversation, group);
                 joined.gone.iter().try_for_each(|leaf| self.sweep_soon(row, leaf.user))?;

@@ -4,6 +4,7 @@
 use super::FIRST_MS;
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
+use crate::database::raw;
 use crate::group::Claim;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
@@ -165,6 +166,9 @@ impl Turn<'_> {
     ) -> Result<bool, Error> {
         let Some(group) = candidate(unsent).filter(|group| names(entry, *group)) else { return Ok(false) };
         outbox::delete(self.db, row.id, unsent.message_id)?;
+        if let Some(Ok(succeed)) = unsent.parameters.as_deref().map(wire::decode::<Succeed>) {
+            raw::keep_tree(self.db, row.id, entry.seq, &succeed.tree)?;
+        }
         if let Some(before) = row.group {
             self.forget_keys(before)?;
         }

@@ -110,7 +110,7 @@ impl Turn<'_> {
     }
 
     /// Forgets the group that this device wanted to put in the place of another one.
-    fn drop_candidate(&mut self, unsent: &OutboxRow) -> Result<(), Error> {
+    pub(crate) fn drop_candidate(&mut self, unsent: &OutboxRow) -> Result<(), Error> {
         outbox::delete(self.db, unsent.conversation, unsent.message_id)?;
         match make::candidate(unsent) {
             Some(group) => self.forget_keys(group),

@@ -138,6 +138,7 @@ impl Scene {
             message_id: MessageId::from_bytes([2; 16]),
             at: now(),
             payload: made.info.clone(),
+            generation: 0,
         }
     }
 
@@ -174,7 +175,15 @@ impl Scene {
 
     /// The server tells of an entry.
     pub(crate) fn tell(&mut self, conversation: ConversationId, entry: Entry) {
-        let recorded = Recorded { conversation, generation: 0, entry };
+        self.hear_of(Recorded { conversation, generation: 0, entry });
+    }
+
+    /// The same, when the log is of this generation.
+    pub(crate) fn tell_of(&mut self, generation: u32, entry: Entry) {
+        self.hear_of(Recorded { conversation: CONVERSATION, generation, entry });
+    }
+
+    fn hear_of(&mut self, recorded: Recorded) {
         self.alice.handle_frame(&frame::event(&wire::Event::Recorded(recorded)), now()).unwrap();
     }
 
@@ -184,7 +193,7 @@ impl Scene {
         let aad = Aad { commitment: plaintext.commitment(), ..aad(seq) };
         let (epoch, sender, message_id) = (self.bobs(group).epoch(), self.bob.device, aad.message_id);
         let payload = self.act(group, |group, device| group.seal(device, &aad, &plaintext.to_bytes()));
-        Entry { seq, kind: EntryKind::Application, epoch, sender, message_id, at: now(), payload }
+        Entry { seq, kind: EntryKind::Application, epoch, sender, message_id, at: now(), payload, generation: 0 }
     }
 
     /// What Bob commits in a group, at this place of its log.
@@ -194,13 +203,13 @@ impl Scene {
         let pending = self.act(group, commit);
         self.act(group, |group, device| group.merge_pending(device));
         let payload = pending.commit.clone();
-        (Entry { seq, kind: EntryKind::Commit, epoch, sender, message_id, at: now(), payload }, pending)
+        (Entry { seq, kind: EntryKind::Commit, epoch, sender, message_id, at: now(), payload, generation: 0 }, pending)
     }
 
     /// A commit of Alice's, as it stands in the log.
     pub(crate) fn entry_of_alice(&self, commit: &Commit, epoch: u64, seq: u64) -> Entry {
         let (sender, message_id, payload) = (self.alice_leaf().device, commit.message_id, commit.commit.clone());
-        Entry { seq, kind: EntryKind::Commit, epoch, sender, message_id, at: now(), payload }
+        Entry { seq, kind: EntryKind::Commit, epoch, sender, message_id, at: now(), payload, generation: 0 }
     }
 
     pub(crate) fn alice_leaf(&self) -> LeafIdentity {

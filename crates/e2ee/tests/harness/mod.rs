@@ -91,7 +91,7 @@ impl World {
     }
 
     pub fn entry(&self, kind: EntryKind, epoch: u64, sender: DeviceId, message_id: MessageId, payload: &[u8]) -> Entry {
-        Entry { seq: self.seq.get(), kind, epoch, sender, message_id, at: 0, payload: payload.to_vec() }
+        Entry { seq: self.seq.get(), kind, epoch, sender, message_id, at: 0, payload: payload.to_vec(), generation: 0 }
     }
 
     /// `phone` makes the group.

@@ -12,11 +12,11 @@ use crate::{
 };
 use roster::{CheckedCommit, PublicTree, Refused, Vouch};
 use std::sync::Arc;
-use store::{Joiner, NewCommit, Tx};
+use store::{Joiner, NewCommit, Supplied, Tx};
 use trust::{Change, Committer};
 use wire::sabotage::{Defence, stands};
 use wire::{
-    ConversationId, DeviceId, ErrorCode, GroupId,
+    ConversationId, DeviceId, ErrorCode, GroupId, MessageId, UnixMillis,
     request::{Commit, RecordedAt},
 };
 
@@ -25,6 +25,7 @@ use wire::{
 const SNAPSHOT_EVERY: u64 = 16;
 
 pub(crate) async fn handle(node: &Node, session: &Session, commit: Commit) -> Result<RecordedAt, Failure> {
+    session.may_record()?;
     let conversation = commit.conversation;
     let before = admit(node, session, conversation).await?;
     let commit = Arc::new(commit);
@@ -47,18 +48,44 @@ pub(crate) async fn handle(node: &Node, session: &Session, commit: Commit) -> Re
         node.groups.put_tree(session.tenant.id, conversation, tree);
         return Err(ErrorCode::InvalidCommit.into());
     }
-    record(node, session, &before, tree, checked, commit).await
+    let made = Made {
+        conversation,
+        sender: session.device,
+        message_id: commit.message_id,
+        commit: commit.commit.clone(),
+        group_info: commit.group_info.clone(),
+        welcome: commit.welcome.clone(),
+        at: session.clock.now(),
+        supplied: None,
+    };
+    record(node, session, &before, tree, checked, made).await
+}
+
+/// A commit that was checked, and what comes with it.
+pub(super) struct Made {
+    pub(super) conversation: ConversationId,
+    pub(super) sender: DeviceId,
+    pub(super) message_id: MessageId,
+    pub(super) commit: Vec<u8>,
+    pub(super) group_info: Vec<u8>,
+    pub(super) welcome: Option<Vec<u8>>,
+    pub(super) at: UnixMillis,
+    pub(super) supplied: Option<Supplied>,
 }
 
 /// Who may try at all: a member, or another device of a member's user, which may rejoin from outside.
-async fn admit(node: &Node, session: &Session, conversation: ConversationId) -> Result<Arc<Membership>, Failure> {
-    let membership = membership::of(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
+pub(super) async fn admit(
+    node: &Node,
+    session: &Session,
+    conversation: ConversationId,
+) -> Result<Arc<Membership>, Failure> {
+    let membership = membership::of(node, session, conversation).await?.ok_or_else(|| session.unknown())?;
     if membership.has(session.device) {
         return Ok(membership);
     }
     let user = session.user;
     let shares = session.tenant.store.read(move |tx| Ok::<_, Failure>(tx.is_user_in(conversation, user)?)).await?;
-    if shares { Ok(membership) } else { Err(ErrorCode::Forbidden.into()) }
+    if shares { Ok(membership) } else { Err(session.unknown().into()) }
 }
 
 /// A commit for another epoch, or another group, may be a repeat of one that was recorded: then the answer is that of the first time.
@@ -82,6 +109,7 @@ async fn refused(node: &Node, session: &Session, commit: &Commit, error: Refused
         welcome: None,
         tree: None,
         public_group: None,
+        supplied: None,
     };
     epoch::repeated(node, session, commit.conversation, (group, epoch), move |tx| tx.record_commit(repeat)).await
 }
@@ -95,18 +123,20 @@ fn is_by_caller(session: &Session, checked: &CheckedCommit) -> bool {
     own || !stands(Defence::CommitOfCaller)
 }
 
-async fn record(
+pub(super) async fn record(
     node: &Node,
     session: &Session,
     before: &Membership,
     mut tree: PublicTree,
     checked: CheckedCommit,
-    commit: Arc<Commit>,
+    made: Made,
 ) -> Result<RecordedAt, Failure> {
-    let conversation = commit.conversation;
+    let conversation = made.conversation;
+    // What a restore has lost of the Welcome, nobody waits for: whoever has not joined comes in from outside.
+    let has_welcome = made.welcome.is_some();
     let added: Vec<DeviceId> = checked.added.iter().map(|leaf| leaf.device).collect();
     let members: Vec<DeviceId> = checked.members.iter().map(|leaf| leaf.device).collect();
-    let mut new = new_commit(session, tree.group_id(), &checked, &commit);
+    let mut new = new_commit(made, tree.group_id(), &checked);
     // Applied before it is recorded, because joiners need the new tree in the same transaction. The tree is this task's
     // alone, and is dropped unless the commit is recorded.
     tree.apply(checked).map_err(Failure::internal)?;
@@ -114,10 +144,11 @@ async fn record(
     let with_snapshot = !added.is_empty() || tree.epoch().is_multiple_of(SNAPSHOT_EVERY);
     new.public_group = with_snapshot.then(|| tree.snapshot()).transpose().map_err(Failure::internal)?;
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.record_commit(new)?)).await?;
-    epoch::ended(node, session, conversation, before, Next { tree, members, welcomed: added }, outcome)
+    let welcomed = if has_welcome { added } else { Vec::new() };
+    epoch::ended(node, session, conversation, before, Next { tree, members, welcomed }, outcome)
 }
 
-fn new_commit(session: &Session, group: GroupId, checked: &CheckedCommit, commit: &Commit) -> NewCommit {
+fn new_commit(made: Made, group: GroupId, checked: &CheckedCommit) -> NewCommit {
     let mut joiners: Vec<_> =
         checked.added.iter().map(|leaf| Joiner { device: leaf.device, user: leaf.user, welcomed: true }).collect();
     let mut removed: Vec<_> = checked.removed.iter().map(|leaf| leaf.device).collect();
@@ -131,19 +162,20 @@ fn new_commit(session: &Session, group: GroupId, checked: &CheckedCommit, commit
         _ => None,
     });
     NewCommit {
-        conversation: commit.conversation,
+        conversation: made.conversation,
         group,
         epoch: checked.epoch.saturating_sub(1),
-        sender: session.device,
-        message_id: commit.message_id,
-        commit: commit.commit.clone(),
-        at: session.clock.now(),
-        group_info: commit.group_info.clone(),
+        sender: made.sender,
+        message_id: made.message_id,
+        commit: made.commit,
+        at: made.at,
+        group_info: made.group_info,
         policy,
         joiners,
         removed,
-        welcome: commit.welcome.clone(),
+        welcome: made.welcome,
         tree: None,
         public_group: None,
+        supplied: made.supplied,
     }
 }

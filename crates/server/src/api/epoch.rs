@@ -100,6 +100,10 @@ pub(super) fn ended(
             Err(ErrorCode::EpochTaken.into())
         }
         CommitOutcome::KeyReused => Err(ErrorCode::KeyReused.into()),
+        CommitOutcome::OutOfPlace => {
+            node.groups.forget(tenant, conversation);
+            Err(ErrorCode::AlreadyExists.into())
+        }
         CommitOutcome::NoConversation => Err(ErrorCode::Forbidden.into()),
     }
 }
@@ -114,7 +118,7 @@ fn tell(
     entry: Entry,
     generation: u32,
 ) -> RecordedAt {
-    let at = RecordedAt { seq: entry.seq, at: entry.at, generation };
+    let at = RecordedAt { seq: entry.seq, at: entry.at, generation: entry.generation };
     let recorded = Bytes::from(frame::event(&Event::Recorded(Recorded { conversation, generation, entry })));
     let waiting = Bytes::from(frame::event(&Event::WelcomeWaiting(WelcomeWaiting { conversation })));
     let tenant = session.tenant.id;

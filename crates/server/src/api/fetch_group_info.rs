@@ -2,9 +2,11 @@
 
 use crate::gateway::{failure::Failure, state::Session};
 use wire::{
-    ErrorCode,
+    ErrorCode, Refusal,
     request::{CurrentGroup, FetchGroupInfo},
 };
+
+const LOST_RETRY_MS: u32 = 10_000;
 
 pub(crate) async fn handle(session: &Session, fetch: FetchGroupInfo) -> Result<CurrentGroup, Failure> {
     let user = session.user;
@@ -14,5 +16,12 @@ pub(crate) async fn handle(session: &Session, fetch: FetchGroupInfo) -> Result<C
         }
         Ok::<_, Failure>(tx.current_group(fetch.conversation)?)
     });
-    found.await?.ok_or_else(|| ErrorCode::Forbidden.into())
+    match found.await? {
+        // Lost in a restore: the next commit brings one, or a member who is asked for it.
+        Some(current) if current.group_info.is_empty() => {
+            Err(Refusal::retry_after(ErrorCode::Restoring, LOST_RETRY_MS).into())
+        }
+        Some(current) => Ok(current),
+        None => Err(session.unknown().into()),
+    }
 }

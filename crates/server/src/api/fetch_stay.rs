@@ -9,5 +9,12 @@ use wire::{
 pub(crate) async fn handle(session: &Session, fetch: FetchStay) -> Result<Stay, Failure> {
     let device = session.device;
     let found = session.tenant.store.read(move |tx| Ok::<_, Failure>(tx.stay(fetch.conversation, device)?));
-    found.await?.ok_or_else(|| ErrorCode::NotFound.into())
+    match found.await? {
+        Some(stay) => Ok(stay),
+        None => {
+            // A commit that a restore has lost may come back.
+            session.may_record()?;
+            Err(ErrorCode::NotFound.into())
+        }
+    }
 }

@@ -1,24 +1,25 @@
 //! `propose`: a member says that it leaves. The public tree keeps the proposal, so that the commit that carries it out can
 //! name it; the log keeps it for the members, and for whoever brings the tree back.
 
-use super::membership;
+use super::{
+    membership,
+    resupply::{self, Lost},
+};
 use crate::{
     gateway::{failure::Failure, state::Session},
     groups::Membership,
     node::Node,
 };
-use bytes::Bytes;
 use roster::{CheckedProposal, PublicTree, Refused, payload};
 use rules::admit::{self, Situation};
 use store::{Append, NewEntry, Tx};
 use wire::{
-    Entry, EntryKind, ErrorCode, Event, GroupId,
-    event::Recorded,
-    frame,
+    Entry, EntryKind, ErrorCode, GroupId,
     request::{Propose, RecordedAt},
 };
 
 pub(crate) async fn handle(node: &Node, session: &Session, propose: Propose) -> Result<RecordedAt, Failure> {
+    session.may_record()?;
     let conversation = propose.conversation;
     let before = membership::of(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
     let member = before.has(session.device);
@@ -41,7 +42,8 @@ pub(crate) async fn handle(node: &Node, session: &Session, propose: Propose) -> 
     let (tree, checked) = checked.await?;
     match checked {
         Ok(checked) if is_by_caller(session, &checked, &propose) => {
-            record(node, session, &before, tree, checked, propose).await
+            let new = new_entry(session, tree.group_id(), propose);
+            record(node, session, &before, tree, checked, new).await
         }
         refused => {
             node.groups.put_tree(session.tenant.id, conversation, tree);
@@ -80,26 +82,50 @@ async fn record(
     before: &Membership,
     mut tree: PublicTree,
     checked: CheckedProposal,
-    propose: Propose,
+    new: NewEntry,
 ) -> Result<RecordedAt, Failure> {
-    let (tenant, conversation) = (session.tenant.id, propose.conversation);
+    let (tenant, conversation) = (session.tenant.id, new.conversation);
     // Kept before it is recorded, because the tree is this task's alone, and dropped unless the proposal is recorded.
     tree.keep_proposal(checked).map_err(Failure::internal)?;
-    let new = new_entry(session, tree.group_id(), propose);
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.append_entry(new)?)).await?;
     match outcome {
-        Append::Recorded { entry, generation } => {
+        Append::Recorded { entry, generation: _ } => {
             // Another task may have brought back a tree of its own in between, which has not seen the proposal.
             node.groups.replace_tree(tenant, conversation, tree);
-            Ok(tell(node, session, before, conversation, entry, generation))
+            Ok(resupply::tell(node, session, before, conversation, entry))
         }
-        Append::Repeated(at) => Ok(at),
-        Append::StaleEpoch { .. } => {
-            node.groups.forget(tenant, conversation);
-            Err(ErrorCode::StaleEpoch.into())
+        other => resupply::answer(node, session, conversation, other),
+    }
+}
+
+/// One that a restore has lost.
+pub(super) async fn supplied(
+    node: &Node,
+    session: &Session,
+    before: &Membership,
+    lost: Lost,
+) -> Result<RecordedAt, Failure> {
+    let tree = membership::tree(node, session, lost.conversation).await?.ok_or(ErrorCode::Forbidden)?;
+    let checked = tree.check_proposal(&lost.entry.payload);
+    let is_as_it_says = checked.as_ref().is_ok_and(|checked| {
+        let is_own = checked.leaver.device == lost.entry.sender;
+        is_own && (checked.aad.message_id, tree.epoch()) == (lost.entry.message_id, lost.entry.epoch)
+    });
+    match checked {
+        Ok(checked) if is_as_it_says => {
+            let (at, supplied, group) = (lost.at(session), Some(lost.place()), tree.group_id());
+            let Entry { kind, epoch, sender, message_id, payload, .. } = lost.entry;
+            let conversation = lost.conversation;
+            let new = NewEntry { conversation, group, epoch, kind, sender, message_id, payload, at, supplied };
+            record(node, session, before, tree, checked, new).await
         }
-        Append::KeyReused => Err(ErrorCode::KeyReused.into()),
-        Append::NoConversation => Err(ErrorCode::Forbidden.into()),
+        refused => {
+            node.groups.put_tree(session.tenant.id, lost.conversation, tree);
+            match refused {
+                Ok(_) => Err(ErrorCode::InvalidCommit.into()),
+                Err(error) => Err(membership::refused(&error)),
+            }
+        }
     }
 }
 
@@ -113,20 +139,6 @@ fn new_entry(session: &Session, group: GroupId, propose: Propose) -> NewEntry {
         message_id: propose.message_id,
         payload: propose.payload,
         at: session.clock.now(),
+        supplied: None,
     }
-}
-
-fn tell(
-    node: &Node,
-    session: &Session,
-    before: &Membership,
-    conversation: wire::ConversationId,
-    entry: Entry,
-    generation: u32,
-) -> RecordedAt {
-    let at = RecordedAt { seq: entry.seq, at: entry.at, generation };
-    let recorded = Bytes::from(frame::event(&Event::Recorded(Recorded { conversation, generation, entry })));
-    let told = node.hub.fan_out(session.tenant.id, &before.devices, Some(session.device), &recorded);
-    node.metrics.fanned_out(told);
-    at
 }

@@ -32,6 +32,7 @@ pub(crate) async fn begin(
     id: u32,
     send: Send,
 ) -> Result<(), Failure> {
+    session.may_record()?;
     let membership = membership::of(node, session, send.conversation).await?.ok_or(ErrorCode::Forbidden)?;
     let Place { group, stale } = decide(session, &membership, &send)?;
     let new = NewEntry {
@@ -43,6 +44,7 @@ pub(crate) async fn begin(
         message_id: send.message_id,
         payload: send.payload,
         at: session.clock.now(),
+        supplied: None,
     };
     let completion = Completion { node: Arc::clone(node), session: Arc::clone(session), membership, id };
     let conversation = send.conversation;
@@ -57,7 +59,7 @@ pub(crate) async fn begin(
                 completion.refuse(ErrorCode::StaleEpoch.into());
             }
             Ok(Append::KeyReused) => completion.refuse(ErrorCode::KeyReused.into()),
-            Ok(Append::NoConversation) => completion.refuse(ErrorCode::Forbidden.into()),
+            Ok(Append::NoConversation | Append::OutOfPlace) => completion.refuse(ErrorCode::Forbidden.into()),
             Err(error) => completion.refuse(error.into()),
         }
         drop(permit);

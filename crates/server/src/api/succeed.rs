@@ -4,13 +4,14 @@
 use super::{
     epoch::{self, Next},
     membership,
+    resupply::Lost,
 };
 use crate::{
     gateway::{failure::Failure, state::Session},
     groups::Membership,
     node::Node,
 };
-use roster::{PublicTree, Vouch};
+use roster::{PublicTree, Refused, Vouch, reading::LeafView};
 use std::sync::Arc;
 use store::{Actor, CommitOutcome, NewSuccession, Tx};
 use trust::LeafIdentity;
@@ -21,6 +22,7 @@ use wire::{
 };
 
 pub(crate) async fn handle(node: &Node, session: &Session, succeed: Succeed) -> Result<RecordedAt, Failure> {
+    session.may_record()?;
     let conversation = succeed.conversation;
     let before = membership::of(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
     if !before.has(session.device) {
@@ -48,8 +50,80 @@ pub(crate) async fn handle(node: &Node, session: &Session, succeed: Succeed) -> 
         return Err(ErrorCode::UnsupportedSuite.into());
     }
     let members = members.map_err(|error| membership::refused(&error))?;
-    let new = new_succession(session, &succeed, &next, members.iter().map(|leaf| leaf.identity.device))?;
-    record(node, session, &before, next, new).await
+    let devices = devices(&next)?;
+    let (group, policy) = (next.group_id(), wire::encode(next.policy()));
+    let new = NewSuccession {
+        conversation,
+        predecessor: succeed.predecessor,
+        epoch: succeed.epoch,
+        sender: session.device,
+        message_id: succeed.message_id,
+        at: session.clock.now(),
+        group,
+        group_info: succeed.group_info.clone(),
+        policy,
+        tree: succeed.tree.clone(),
+        public_group: next.snapshot().map_err(Failure::internal)?,
+        welcome: succeed.welcome.clone(),
+        left_out: left_out(&members, &devices),
+        welcomed: devices.iter().copied().filter(|device| *device != session.device).collect(),
+        supplied: None,
+    };
+    let welcomed = new.welcomed.clone();
+    record(node, session, &before, Next { tree: next, members: devices, welcomed }, new).await
+}
+
+/// One that a restore has lost. Whoever has not followed it yet comes in from outside: its Welcome was lost with it.
+pub(super) async fn supplied(
+    node: &Node,
+    session: &Session,
+    before: &Membership,
+    lost: Lost,
+) -> Result<RecordedAt, Failure> {
+    let Lost { conversation, entry, tree } = &lost;
+    let (conversation, tree) = (*conversation, tree.clone().ok_or(ErrorCode::InvalidCommit)?);
+    let old = membership::tree(node, session, conversation).await?.ok_or(ErrorCode::Forbidden)?;
+    let (predecessor, epoch) = (old.group_id(), old.epoch());
+    let members = old.members().map_err(|error| membership::refused(&error))?;
+    let maker = members.iter().map(|leaf| leaf.identity).find(|leaf| leaf.device == entry.sender);
+    let judge = {
+        let (group_info, tree) = (entry.payload.clone(), tree.clone());
+        move |old: &PublicTree, vouch: Vouch<'_>| {
+            let maker = maker.ok_or(Refused::Malformed)?;
+            old.supplied_successor(&group_info, &tree, &maker, vouch)
+        }
+    };
+    let (old, checked) = epoch::judged(session, old, judge).await?;
+    node.groups.put_tree(session.tenant.id, conversation, old);
+    let next = checked.map_err(|error| membership::refused(&error))?;
+    let devices = devices(&next)?;
+    let new = NewSuccession {
+        conversation,
+        predecessor,
+        epoch,
+        sender: entry.sender,
+        message_id: entry.message_id,
+        at: lost.at(session),
+        group: next.group_id(),
+        group_info: entry.payload.clone(),
+        policy: wire::encode(next.policy()),
+        tree,
+        public_group: next.snapshot().map_err(Failure::internal)?,
+        welcome: None,
+        left_out: left_out(&members, &devices),
+        welcomed: Vec::new(),
+        supplied: Some(lost.place()),
+    };
+    record(node, session, before, Next { tree: next, members: devices, welcomed: Vec::new() }, new).await
+}
+
+fn devices(group: &PublicTree) -> Result<Vec<DeviceId>, Failure> {
+    let leaves = group.members().map_err(|error| membership::refused(&error))?;
+    Ok(leaves.iter().map(|leaf| leaf.identity.device).collect())
+}
+
+fn left_out(before: &[LeafView], after: &[DeviceId]) -> Vec<DeviceId> {
+    before.iter().map(|leaf| leaf.identity.device).filter(|device| !after.contains(device)).collect()
 }
 
 /// One for another epoch may be a repeat of one that was recorded: then the answer is that of the first time.
@@ -70,53 +144,27 @@ async fn repeat(node: &Node, session: &Session, succeed: &Succeed) -> Result<Rec
         welcome: None,
         welcomed: Vec::new(),
         left_out: Vec::new(),
+        supplied: None,
     };
     epoch::repeated(node, session, conversation, (group, epoch), move |tx| tx.record_succession(&unchecked)).await
-}
-
-fn new_succession(
-    session: &Session,
-    succeed: &Succeed,
-    next: &PublicTree,
-    before: impl Iterator<Item = DeviceId>,
-) -> Result<NewSuccession, Failure> {
-    let leaves = next.members().map_err(|error| membership::refused(&error))?;
-    let members: Vec<DeviceId> = leaves.iter().map(|leaf| leaf.identity.device).collect();
-    Ok(NewSuccession {
-        conversation: succeed.conversation,
-        predecessor: succeed.predecessor,
-        epoch: succeed.epoch,
-        sender: session.device,
-        message_id: succeed.message_id,
-        at: session.clock.now(),
-        group: next.group_id(),
-        group_info: succeed.group_info.clone(),
-        policy: wire::encode(next.policy()),
-        tree: succeed.tree.clone(),
-        public_group: next.snapshot().map_err(Failure::internal)?,
-        welcome: succeed.welcome.clone(),
-        left_out: before.filter(|device| !members.contains(device)).collect(),
-        welcomed: members.into_iter().filter(|device| *device != session.device).collect(),
-    })
 }
 
 async fn record(
     node: &Node,
     session: &Session,
     before: &Membership,
-    next: PublicTree,
+    next: Next,
     new: NewSuccession,
 ) -> Result<RecordedAt, Failure> {
     let conversation = new.conversation;
-    let welcomed = new.welcomed.clone();
-    let members: Vec<DeviceId> = welcomed.iter().copied().chain([session.device]).collect();
     let outcome = session.tenant.store.write(move |tx: &mut Tx<'_>| {
         let outcome = tx.record_succession(&new)?;
-        if let CommitOutcome::Recorded { entry, .. } = &outcome {
+        // What is supplied again has its record already, or lost it to the same restore.
+        if let (CommitOutcome::Recorded { entry, .. }, None) = (&outcome, new.supplied) {
             let objects = [*new.conversation.as_bytes(), *new.group.as_bytes()];
             super::audit(tx, entry.at, Actor::Device(new.sender), Op::Succeed, "ok", &objects)?;
         }
         Ok::<_, Failure>(outcome)
     });
-    epoch::ended(node, session, conversation, before, Next { tree: next, members, welcomed }, outcome.await?)
+    epoch::ended(node, session, conversation, before, next, outcome.await?)
 }

@@ -4,6 +4,7 @@ mod check;
 mod init;
 mod invite;
 mod renew;
+mod restored;
 mod serve;
 mod tenant;
 mod user;
@@ -38,6 +39,9 @@ enum Command {
     Check,
     /// Makes new server certificates under the authorities that `init` made; a running server takes them by itself.
     Renew(renew::Arguments),
+    /// Says that the database was put back from a backup, while the server does not run. Devices then give back what they
+    /// have and the backup has not.
+    Restored(restored::Arguments),
     /// Makes, lists and deletes tenants, on the running server.
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -60,6 +64,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::run(&data, &arguments),
         Command::Check => check::run(&data),
         Command::Renew(arguments) => renew::run(&data, &arguments),
+        Command::Restored(arguments) => restored::run(&data, &arguments),
         Command::Tenant(command) => tenant::run(&data, &command),
         Command::Invite(command) => invite::run(&data, &command),
         Command::User(command) => user::run(&data, &command),

@@ -7,7 +7,7 @@
 use super::ConfigError;
 use zeroize::Zeroizing;
 
-const SECTIONS: [&str; 7] = ["clients", "admin", "internal", "root", "store", "log", "limits"];
+const SECTIONS: [&str; 8] = ["clients", "admin", "internal", "root", "store", "restore", "log", "limits"];
 const PREFIX: &str = "MIFENG_";
 const PASSPHRASE: &str = "MIFENG_ROOT_PASSPHRASE";
 

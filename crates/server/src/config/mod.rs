@@ -28,6 +28,8 @@ pub struct Config {
     pub root: Root,
     /// Where everything is kept.
     pub store: Store,
+    /// What happens after a restore from a backup.
+    pub restore: Restore,
     /// What is written to standard error.
     pub log: Log,
     /// How much is too much.
@@ -67,6 +69,15 @@ pub struct Root {
     /// A file with the passphrase on its first line, readable by its owner only. Without it `MIFENG_ROOT_PASSPHRASE` is
     /// taken from the environment, and without that it is asked for.
     pub passphrase_file: Option<PathBuf>,
+}
+
+/// After a restore from a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Restore {
+    /// How long devices have to give back what was lost, from when the first of them comes. Nothing else is recorded
+    /// meanwhile; with 0 nothing is given back.
+    pub resupply_seconds: u64,
 }
 
 /// Logging.
@@ -260,6 +271,12 @@ impl Default for Admin {
 impl Default for Internal {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 7445)) }
+    }
+}
+
+impl Default for Restore {
+    fn default() -> Self {
+        Self { resupply_seconds: 600 }
     }
 }
 

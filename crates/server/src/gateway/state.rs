@@ -18,6 +18,9 @@ use tokio::sync::Semaphore;
 use wire::sabotage::{Defence, stands};
 use wire::{DeviceId, ErrorCode, Op, Refusal, UserId, frame, limits};
 
+/// While a restore is made good, it is worth asking again so often.
+const HELD_RETRY_MS: u32 = 15_000;
+
 /// One connection.
 pub(super) struct Connection {
     pub(super) node: Arc<Node>,
@@ -83,6 +86,24 @@ pub struct Session {
     pub queue: Arc<Queue>,
     /// How far it has read, as far as that is not written yet.
     pub acknowledgements: Acknowledgements,
+}
+
+impl Session {
+    /// Whether something new may be recorded: not while devices give back what a restore has lost.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Restoring`], with the time until that is over, or until it is worth asking again.
+    pub(crate) fn may_record(&self) -> Result<(), Refusal> {
+        match self.tenant.held_ms(self.clock.now()) {
+            Some(left) => Err(Refusal::retry_after(ErrorCode::Restoring, left.min(HELD_RETRY_MS))),
+            None => Ok(()),
+        }
+    }
+
+    /// The refusal for what is not there, or not for this device: after a restore it may come back.
+    pub(crate) fn unknown(&self) -> Refusal {
+        self.may_record().err().unwrap_or_else(|| ErrorCode::Forbidden.into())
+    }
 }
 
 impl Connection {

@@ -222,6 +222,11 @@ impl Phone {
         Send { conversation, epoch, message_id: aad.message_id, payload: sealed.output }
     }
 
+    /// A GroupInfo of the epoch in which this device is.
+    pub fn group_info(&self, group: GroupId) -> Vec<u8> {
+        self.as_device(|device| self.load(device, group).group_info(device).unwrap())
+    }
+
     /// Says that this device leaves.
     pub fn leave(&self, conversation: ConversationId, group: GroupId) -> Propose {
         let aad = aad(0);

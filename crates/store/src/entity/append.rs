@@ -2,6 +2,7 @@
 
 use super::conversation::row;
 use super::recent_sends::Send;
+use super::restore::Supplied;
 use super::tail::{LogTail, Tails, Window};
 use crate::link::Link;
 use crate::schema::{SealedColumn, sealed};
@@ -40,6 +41,8 @@ pub struct NewEntry {
     pub payload: Vec<u8>,
     /// The server's clock.
     pub at: UnixMillis,
+    /// The place that it had before a restore, if it is not new.
+    pub supplied: Option<Supplied>,
 }
 
 /// What came of it.
@@ -62,6 +65,8 @@ pub enum Append {
     },
     /// The id belongs to an entry of another kind, or to another commit.
     KeyReused,
+    /// It is not new, and its place is taken, or is not the next, or its generation is over.
+    OutOfPlace,
     /// There is no such conversation.
     NoConversation,
 }
@@ -114,8 +119,8 @@ impl Tx<'_> {
                 None => return Ok(Append::NoConversation),
             },
         };
-        let group = new.group;
-        let entry = new.into_entry(log.head.seq);
+        let (group, supplied) = (new.group, new.supplied);
+        let entry = new.into_entry(&log.head);
         let window = match windows.entry((self.tenant, conversation, entry.sender)) {
             Slot::Occupied(window) => window.into_mut(),
             Slot::Vacant(slot) => {
@@ -125,10 +130,13 @@ impl Tx<'_> {
         if let Some(before) = window.sends.find(entry.message_id) {
             return self.recorded_before(conversation, &log.head, &entry, before);
         }
+        if !self.may_follow(conversation, &log.head, supplied)? {
+            return Ok(Append::OutOfPlace);
+        }
         if !log.head.is_at(group, entry.epoch) {
             return Ok(Append::StaleEpoch { current: log.head.epoch });
         }
-        let row = self.seal_entry(&log.key, conversation, log.head.generation, &entry)?;
+        let row = self.seal_entry(&log.key, conversation, &entry)?;
         match &session.link {
             Link::Sqlite(_) => self.insert_row(&row)?,
             Link::Postgres(_) => {
@@ -136,7 +144,7 @@ impl Tx<'_> {
                 unwritten.push(row);
             }
         }
-        log.head.hash = log.head.hash.then(self.tenant, conversation, log.head.generation, &entry);
+        log.head.hash = log.head.hash.then(self.tenant, conversation, &entry);
         log.head.seq = entry.seq;
         window.sends.push(&entry);
         (log.moved, window.moved) = (true, true);
@@ -193,24 +201,18 @@ impl Tx<'_> {
         head: &Head,
         entry: &Entry,
     ) -> Result<EntryHash, Error> {
-        self.insert_row(&self.seal_entry(key, conversation, head.generation, entry)?)?;
-        Ok(head.hash.then(self.tenant, conversation, head.generation, entry))
+        self.insert_row(&self.seal_entry(key, conversation, entry)?)?;
+        Ok(head.hash.then(self.tenant, conversation, entry))
     }
 
-    fn seal_entry(
-        &self,
-        key: &DataKey,
-        conversation: ConversationId,
-        generation: u32,
-        entry: &Entry,
-    ) -> Result<EntryRow, Error> {
+    fn seal_entry(&self, key: &DataKey, conversation: ConversationId, entry: &Entry) -> Result<EntryRow, Error> {
         if entry.seq > ENTRIES_MAX {
             return Err(Error::LogFull);
         }
         Ok(EntryRow {
             conversation,
             seq: entry.seq,
-            generation,
+            generation: entry.generation,
             kind: kind_number(entry.kind),
             epoch: entry.epoch,
             sender: entry.sender,
@@ -251,6 +253,11 @@ impl Head {
         self.epoch == epoch && (self.group == group || !stands(Defence::GroupOfConversation))
     }
 
+    /// The generation of the entry that comes next.
+    pub(super) fn generation_of(&self, supplied: Option<Supplied>) -> u32 {
+        supplied.map_or(self.generation, |supplied| supplied.generation)
+    }
+
     pub(super) fn read(row: &Row<'_>) -> Result<Self, Error> {
         let hash = EntryHash(row.array(2)?);
         let (epoch, seq, generation) = (row.number(0)?, row.number(1)?, row.number(3)?);
@@ -259,9 +266,10 @@ impl Head {
 }
 
 impl NewEntry {
-    fn into_entry(self, head_seq: u64) -> Entry {
+    fn into_entry(self, head: &Head) -> Entry {
         Entry {
-            seq: head_seq + 1,
+            seq: head.seq + 1,
+            generation: head.generation_of(self.supplied),
             kind: self.kind,
             epoch: self.epoch,
             sender: self.sender,

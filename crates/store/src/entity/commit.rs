@@ -1,6 +1,7 @@
 //! Recording a commit: the log entry, the new epoch, who joined and who left, in one transaction.
 
 use super::append::{Append, Head};
+use super::restore::Supplied;
 use super::welcome::Leads;
 use crate::sql::{sql, values};
 use crate::{Error, Tx};
@@ -41,6 +42,8 @@ pub struct NewCommit {
     pub tree: Option<Vec<u8>>,
     /// `roster`'s state after the commit, when it is time for a new snapshot.
     pub public_group: Option<Vec<u8>>,
+    /// The place that it had before a restore, if it is not new. Its GroupInfo and its Welcome are lost then.
+    pub supplied: Option<Supplied>,
 }
 
 /// A leaf that a commit adds.
@@ -73,6 +76,8 @@ pub enum CommitOutcome {
     },
     /// The id belongs to another entry.
     KeyReused,
+    /// It is not new, and its place is taken, or is not the next, or its generation is over.
+    OutOfPlace,
     /// There is no such conversation.
     NoConversation,
 }
@@ -84,12 +89,15 @@ impl Tx<'_> {
     /// [`Error::LogFull`], [`Error`] of the storage.
     pub fn record_commit(&mut self, new: NewCommit) -> Result<CommitOutcome, Error> {
         let Some(head) = self.lock_head(new.conversation)? else { return Ok(CommitOutcome::NoConversation) };
-        let group = new.group;
-        let (entry, change) = new.split(head.seq);
+        let (group, supplied) = (new.group, new.supplied);
+        let (entry, change) = new.split(&head);
         let conversation = change.conversation;
         let mut recent = self.recent_sends(conversation, entry.sender)?;
         if let Some(before) = recent.find(entry.message_id) {
             return self.recorded_before(conversation, &head, &entry, before).map(outcome_of_repeat);
+        }
+        if !self.may_follow(conversation, &head, supplied)? {
+            return Ok(CommitOutcome::OutOfPlace);
         }
         if !head.is_at(group, entry.epoch) && stands(Defence::EpochCompareAndSet) {
             return Ok(CommitOutcome::EpochTaken { current: head.epoch });
@@ -163,9 +171,10 @@ struct Change {
 }
 
 impl NewCommit {
-    fn split(self, head_seq: u64) -> (Entry, Change) {
+    fn split(self, head: &Head) -> (Entry, Change) {
         let entry = Entry {
-            seq: head_seq + 1,
+            seq: head.seq + 1,
+            generation: head.generation_of(self.supplied),
             kind: EntryKind::Commit,
             epoch: self.epoch,
             sender: self.sender,

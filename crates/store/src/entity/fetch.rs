@@ -50,6 +50,19 @@ impl Tx<'_> {
         Ok(Some(Fetched { entries, head: head_seq, generation: head.generation }))
     }
 
+    /// The entry at a place, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] when it was tampered with, [`Error`] of the storage.
+    pub fn entry_at(&self, conversation: ConversationId, seq: u64) -> Result<Option<Entry>, Error> {
+        if self.head(conversation)?.is_none_or(|head| head.seq < seq) {
+            return Ok(None);
+        }
+        let key = self.key(KeyUse::Conversation, conversation.as_bytes())?;
+        let mut room = Room { entries: 1, bytes: limits::FETCH_MAX_BYTES };
+        Ok(self.entries_between(&key, conversation, seq.saturating_sub(1), seq, &mut room)?.pop())
+    }
+
     /// The commits and proposals after a place, oldest first: what `roster` replays on its last snapshot.
     ///
     /// # Errors
@@ -74,7 +87,7 @@ impl Tx<'_> {
         room: &mut Room,
     ) -> Result<Vec<Entry>, Error> {
         let text = sql!(
-            "select seq, kind, epoch, sender, message_id, recorded_at, payload from log_entries \
+            "select seq, kind, epoch, sender, message_id, recorded_at, payload, generation from log_entries \
              where tenant = $1 and conversation = $2 and seq > $3 and seq <= $4 order by seq limit $5"
         );
         let limit = room.entries.min(PART);
@@ -98,6 +111,7 @@ impl Tx<'_> {
                 message_id: read.id(4)?,
                 at: read.number(5)?,
                 payload: self.open(key, PAYLOAD, &row(conversation, seq), sealed)?,
+                generation: read.number(7)?,
             }))
         })
     }

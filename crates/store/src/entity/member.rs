@@ -39,6 +39,14 @@ impl Tx<'_> {
         Ok(self.stays(conversation, device)?.iter().any(|stay| stay.removed_seq.is_none()))
     }
 
+    /// Whether the device has or had a leaf: then a part of the log is its own.
+    ///
+    /// # Errors
+    /// [`Error`] of the storage.
+    pub fn was_member(&self, conversation: ConversationId, device: DeviceId) -> Result<bool, Error> {
+        Ok(!self.stays(conversation, device)?.is_empty())
+    }
+
     /// Whether a device of the user has a leaf now.
     ///
     /// # Errors

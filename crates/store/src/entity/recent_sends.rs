@@ -94,6 +94,7 @@ mod tests {
             message_id: id(number),
             at: number + 1_000,
             payload: Vec::new(),
+            generation: 0,
         }
     }
 

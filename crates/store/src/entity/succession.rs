@@ -2,6 +2,7 @@
 
 use super::append::Head;
 use super::commit::outcome_of_repeat;
+use super::restore::Supplied;
 use super::welcome::Leads;
 use crate::sql::{sql, values};
 use crate::{CommitOutcome, Error, Tx};
@@ -44,6 +45,8 @@ pub struct NewSuccession {
     pub welcomed: Vec<DeviceId>,
     /// Members of the group before who have no leaf in this one.
     pub left_out: Vec<DeviceId>,
+    /// The place that it had before a restore, if it is not new. Its Welcome is lost then.
+    pub supplied: Option<Supplied>,
 }
 
 impl Tx<'_> {
@@ -55,10 +58,13 @@ impl Tx<'_> {
     pub fn record_succession(&mut self, new: &NewSuccession) -> Result<CommitOutcome, Error> {
         let conversation = new.conversation;
         let Some(head) = self.lock_head(conversation)? else { return Ok(CommitOutcome::NoConversation) };
-        let entry = new.entry(head.seq);
+        let entry = new.entry(&head);
         let mut recent = self.recent_sends(conversation, entry.sender)?;
         if let Some(before) = recent.find(entry.message_id) {
             return self.recorded_before(conversation, &head, &entry, before).map(outcome_of_repeat);
+        }
+        if !self.may_follow(conversation, &head, new.supplied)? {
+            return Ok(CommitOutcome::OutOfPlace);
         }
         if !head.is_at(new.predecessor, new.epoch) && stands(Defence::EpochCompareAndSet) {
             return Ok(CommitOutcome::EpochTaken { current: head.epoch });
@@ -106,9 +112,10 @@ impl Tx<'_> {
 }
 
 impl NewSuccession {
-    fn entry(&self, head_seq: u64) -> Entry {
+    fn entry(&self, head: &Head) -> Entry {
         Entry {
-            seq: head_seq + 1,
+            seq: head.seq + 1,
+            generation: head.generation_of(self.supplied),
             kind: EntryKind::Succession,
             epoch: self.epoch,
             sender: self.sender,

@@ -258,6 +258,7 @@ pub fn message(epoch: u64, id: u64, payload: &[u8]) -> NewEntry {
         sender: MEI_PHONE,
         message_id: message_id(id),
         payload: payload.to_vec(),
+        supplied: None,
         at: NOW + id,
     }
 }

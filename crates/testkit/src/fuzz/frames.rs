@@ -94,7 +94,7 @@ macro_rules! every_operation {
 every_operation! {
     Hello JoinStart JoinFinish Authenticate LoginStart LoginFinish PublishKeyPackages ClaimKeyPackages FindUser FetchChain
     CreateConversation Commit Send Fetch Acknowledge Sync FetchWelcomes AcceptWelcome FetchTree FetchGroupInfo Whisper
-    Propose Succeed FetchOwnChain OfferLink CollectLink FetchOffer AnswerLink RevokeDevice FetchChainChanges FetchJoinable
+    Propose Succeed FetchRestored Resupply RenewGroupInfo FetchOwnChain OfferLink CollectLink FetchOffer AnswerLink RevokeDevice FetchChainChanges FetchJoinable
     FetchStay
 }
 

@@ -135,7 +135,7 @@ impl Party {
 
     fn entry(&self, kind: EntryKind, id: u8, payload: Vec<u8>) -> Entry {
         let (message_id, sender) = (MessageId::from_bytes([id; 16]), self.identity.device);
-        Entry { seq: 2, kind, epoch: EPOCH, sender, message_id, at: 0, payload }
+        Entry { seq: 2, kind, epoch: EPOCH, sender, message_id, at: 0, payload, generation: 0 }
     }
 
     pub(super) fn keep<T>(&self, changed: Changed<T>) -> T {

@@ -95,7 +95,7 @@ pub struct RecordedAt {
     /// The server's clock.
     #[n(1)]
     pub at: UnixMillis,
-    /// The generation of the log.
+    /// The generation of the log when it was recorded.
     #[n(2)]
     pub generation: u32,
 }

@@ -5,6 +5,7 @@ mod device;
 mod identity;
 mod key_package;
 mod propose;
+mod restore;
 mod session;
 
 pub use conversation::*;
@@ -12,6 +13,7 @@ pub use device::*;
 pub use identity::*;
 pub use key_package::*;
 pub use propose::*;
+pub use restore::*;
 pub use session::*;
 
 use minicbor::{Decode, Encode};
