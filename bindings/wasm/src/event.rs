@@ -126,6 +126,17 @@ impl Event {
             | Told::SuccessorRefused { conversation, reason, .. } => {
                 Self::Notice { conversation: Some(conversation.to_string()), reason }
             }
+            Told::LogBranched { conversation, entries, again } => {
+                let reason = format!(
+                    "the server was restored from a backup: {entries} entries did not come back, {again} messages are sent again"
+                );
+                Self::Notice { conversation: Some(conversation.to_string()), reason }
+            }
+            Told::Returned { conversation, .. } => {
+                let reason =
+                    "the restored server has people here again who were removed: nothing is sent until they are gone";
+                Self::Notice { conversation: Some(conversation.to_string()), reason: reason.into() }
+            }
             Told::RevokeRefused { refusal, .. } => Self::Notice { conversation: None, reason: refusal.to_string() },
             Told::ContactRefused { reason, .. } => Self::Notice { conversation: None, reason: reason.to_string() },
             Told::DeviceRevoked(_) | Told::DevicesChanged { .. } => return None,
