@@ -43,7 +43,11 @@ impl Scene {
 
     fn notice(&mut self, seq: u64) {
         let head = Cursor { conversation: CONVERSATION, generation: 1, seq };
-        self.alice.turn(now(), |turn| Ok(turn.notice_head(head))).unwrap();
+        let notice = |turn: &mut crate::turn::Turn<'_>| {
+            turn.notice_head(head);
+            Ok(())
+        };
+        self.alice.turn(now(), notice).unwrap();
     }
 
     fn hash(&self, seq: u64) -> [u8; 32] {
