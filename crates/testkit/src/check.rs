@@ -153,9 +153,11 @@ impl Checked {
             } else if held.copied().flatten() == Some(*seq) {
                 self.readings += 1;
                 self.words(oracle, device, log, facts, *seq);
-            } else if is_before_return(device, log, entry) || oracle.came_without_welcome(device.device, id, *seq) {
-                self.excused += 1;
-            } else if oracle.never_joined(device.device, id, *seq) || self.is_visibly_missing(oracle, entry, facts) {
+            } else if is_before_return(device, log, entry)
+                || oracle.came_without_welcome(device.device, id, *seq)
+                || oracle.never_joined(device.device, id, *seq)
+                || self.is_visibly_missing(oracle, entry, facts)
+            {
                 self.excused += 1;
             } else if !is_excused(oracle, device, id, log, *seq, entry) {
                 self.violations.push(format!("{} does not read {seq} of {id} ({held:?})", device.device));
