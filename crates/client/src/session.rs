@@ -230,7 +230,11 @@ impl Work {
         let brings =
             matches!(self, Self::Sync | Self::FetchChain(_) | Self::FetchWelcomes | Self::WelcomeTree | Self::Fetch(_));
         let leads = matches!(self, Self::SuccessorWelcome(_) | Self::SuccessorTree(_));
-        let compares = matches!(self, Self::Restored(_) | Self::Compare(_) | Self::Supply(_) | Self::Confirm(_));
+        // What is new comes only when they are through.
+        let compares = matches!(
+            self,
+            Self::Restored(_) | Self::Compare(_) | Self::Supply(_) | Self::Confirm(_) | Self::Missing(_)
+        );
         brings || leads || compares || matches!(self, Self::Publish(_) | Self::ChainChanges | Self::Joinable)
     }
 
