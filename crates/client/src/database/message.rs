@@ -168,10 +168,11 @@ pub(crate) fn last_of(db: &Connection, conversation: ConversationId, author: Use
     u64::try_from(seq).map_err(|_| damaged())
 }
 
+pub(super) const UNDECRYPTABLE: &str = "SELECT count(*) FROM message WHERE conversation = ? AND state = 3";
+
 /// How many messages of a conversation could not be decrypted.
 pub(crate) fn undecryptable(db: &Connection, conversation: ConversationId) -> Result<u64> {
-    let sql = "SELECT count(*) FROM message WHERE conversation = ? AND state = 3";
-    let count: i64 = db.prepare_cached(sql)?.query_row([conversation.as_bytes()], |row| row.get(0))?;
+    let count: i64 = db.prepare_cached(UNDECRYPTABLE)?.query_row([conversation.as_bytes()], |row| row.get(0))?;
     u64::try_from(count).map_err(|_| damaged())
 }
 

@@ -22,6 +22,7 @@ pub use conversation::ConversationState;
 pub use message::{MessageRow, MessageState};
 pub use page::Place as LinePlace;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
 use vault::DatabaseKey;
@@ -79,6 +80,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_devices.sql"),
     include_str!("migrations/0003_expiry.sql"),
     include_str!("migrations/0004_restores.sql"),
+    include_str!("migrations/0005_unreadable.sql"),
 ];
 
 /// More than there are: preparing one takes longer than most of them run.
@@ -116,6 +118,8 @@ impl Database {
         connection.pragma_update(None, "secure_delete", stands(Defence::SecureDelete))?;
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        // Else SQLite compiles a kept statement anew whenever another limit is bound.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         let mut database = Self { connection };
         database.migrate()?;
         // A process that was killed has left some.
@@ -258,6 +262,30 @@ mod tests {
             assert_eq!(search::find(database.reader(), "北京", 9).unwrap(), [7]);
             search::remove(database.reader(), 99, "北京").unwrap();
         }
+    }
+
+    #[test]
+    fn the_list_of_conversations_reads_no_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("device.db"), &key()).unwrap();
+        for (sql, index) in [(message::UNDECRYPTABLE, "message_unreadable"), (expiry::PENDING, "message_unrecorded")] {
+            let sql = format!("EXPLAIN QUERY PLAN {sql}");
+            let plan: String =
+                database.reader().query_row(&sql, [[0; 16].as_slice()], |row| row.get("detail")).unwrap();
+            assert!(plan.contains(index), "{plan}");
+        }
+    }
+
+    #[test]
+    fn a_kept_statement_is_compiled_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("device.db"), &key()).unwrap();
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM message LIMIT ?)";
+        let mut statement = database.reader().prepare(sql).unwrap();
+        for limit in 1..10 {
+            statement.query_row([limit], |row| row.get::<_, i64>(0)).unwrap();
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
 
     #[test]
