@@ -141,7 +141,7 @@ impl Turn<'_> {
         self.watch_renewal(&row);
         self.memory.failed_rejoins.remove(&id);
         self.tell(if is_repair { Event::Repaired(id) } else { Event::ConversationAdded(id) });
-        self.leave_again(id)?;
+        self.leave_again(&row)?;
         self.take_over(&row)
     }
 

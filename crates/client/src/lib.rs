@@ -24,6 +24,7 @@ mod compose;
 mod contacts;
 pub mod content;
 mod database;
+mod departure;
 mod devices;
 mod enter;
 mod error;

@@ -213,7 +213,7 @@ impl Turn<'_> {
             self.watch_renewal(&row);
             self.watch_sweep(&row);
             self.look_for_removal(&row);
-            self.come_to_leave(&row)?;
+            self.come_back(&row)?;
             if row.cursor > row.acknowledged {
                 self.memory.unacknowledged.insert(row.id);
             }

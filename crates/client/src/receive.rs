@@ -6,6 +6,7 @@ use crate::database::message::{self, Place};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::database::raw;
 use crate::database::{MessageRow, MessageState};
+use crate::departure::Departure;
 use crate::outcome;
 use crate::restore::branch;
 use crate::session::Work;
@@ -40,6 +41,7 @@ impl Turn<'_> {
             self.memory.unknown.insert(id);
             return Ok(());
         };
+        self.come_back(&row)?;
         let in_order = entry.seq == row.cursor + 1 || !stands(Defence::LogOrder);
         let follows = in_order && recorded.generation == row.generation;
         // A fetch on its way brings this entry too: processing it twice is harmless, out of order it is not.
@@ -259,7 +261,8 @@ impl Turn<'_> {
             let own = self.account()?.user;
             let by_own = matches!(commit.committer, Committer::Member(leaf) if leaf.user == own);
             self.taken_out_by_own(row.id, by_own)?;
-            self.left_by_wish(row.id, row.state == ConversationState::Leaving)?;
+            let wished = row.state == ConversationState::Leaving;
+            self.depart(row.id, if wished { Departure::Recorded } else { Departure::None })?;
             return self.leave(row);
         }
         if row.state == ConversationState::Leaving {

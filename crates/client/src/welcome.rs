@@ -2,6 +2,7 @@
 
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind};
+use crate::departure::Departure;
 use crate::group::{At, Notice};
 use crate::restore::branch;
 use crate::session::Work;
@@ -132,7 +133,7 @@ impl Turn<'_> {
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.taken_out_by_own(id, false)?;
-        self.left_by_wish(id, false)?;
+        self.depart(id, Departure::None)?;
         self.memory.unknown.remove(&id);
         // A rejoin that is on its way may be recorded all the same: it stays until its outcome is known.
         self.memory.gaps.remove(&id);

@@ -5,6 +5,7 @@ use super::wish::{Plan, Wish};
 use crate::content::{Body, Content};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
+use crate::departure::Departure;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
@@ -253,8 +254,8 @@ impl Turn<'_> {
         outbox::delete(self.db, row.id, unsent.message_id)?;
         self.forget_group(&row)?;
         self.leave(&mut row)?;
-        conversation::save(self.db, &row)?;
-        Ok(())
+        self.depart(row.id, Departure::Alone)?;
+        Ok(conversation::save(self.db, &row)?)
     }
 
     fn commit(&mut self, row: ConversationRow, unsent: OutboxRow, proposed: &Proposed) -> Result<(), Error> {

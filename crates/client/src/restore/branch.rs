@@ -7,7 +7,6 @@
 //! until they are gone.
 
 use crate::database::conversation::{self, ConversationRow};
-use crate::database::meta;
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::database::raw::{self, Removed};
 use crate::group::Wish;
@@ -96,32 +95,6 @@ impl Turn<'_> {
         Ok(conversation::save(self.db, &row)?)
     }
 
-    /// Whether this person has left a conversation of their own will, as the log said: a restored server may have lost it.
-    pub(crate) fn left_by_wish(&self, id: ConversationId, is_so: bool) -> Result<(), Error> {
-        Ok(meta::set_number(self.db, &left(id), u64::from(is_so))?)
-    }
-
-    /// The server has this device in a conversation that it has left, and says that it was restored: it comes in once more, to
-    /// leave again. Nobody else may be able to remove it.
-    pub(crate) fn come_to_leave(&mut self, row: &ConversationRow) -> Result<(), Error> {
-        let is_in = self.memory.heads.get(&row.id).is_some_and(|head| head.generation > row.generation);
-        if row.state == ConversationState::Left && is_in && meta::number(self.db, &left(row.id))? != 0 {
-            let row =
-                ConversationRow { state: ConversationState::Joining, group: None, repaired_at: None, ..row.clone() };
-            conversation::save(self.db, &row)?;
-        }
-        Ok(())
-    }
-
-    /// It has come in.
-    pub(crate) fn leave_again(&mut self, id: ConversationId) -> Result<(), Error> {
-        if meta::number(self.db, &left(id))? != 0 {
-            self.left_by_wish(id, false)?;
-            self.wish_to_leave(id)?;
-        }
-        Ok(())
-    }
-
     /// The leaves of the group that this device is in.
     pub(crate) fn identities(&mut self, row: &ConversationRow) -> Result<Vec<LeafIdentity>, Error> {
         let leaves = self.peek(row, Group::members)?.unwrap_or_default();
@@ -206,10 +179,6 @@ impl Turn<'_> {
 /// Who leaves says nothing to anybody.
 fn is_leave(unsent: &OutboxRow) -> bool {
     unsent.input.as_deref().is_some_and(|input| wire::decode(input) == Ok(Wish::Leave))
-}
-
-fn left(id: ConversationId) -> String {
-    format!("left {id}")
 }
 
 /// Members of a group that this device is about to come into again, of whom it knows, or must fear, that they were removed in
