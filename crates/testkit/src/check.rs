@@ -85,9 +85,13 @@ impl Checked {
             let (kind, message_id, sender) = (*kind, *message_id, *sender);
             let is_there = log.now().is_some_and(|now| now.members.contains(&sender));
             let was_put_back = oracle.restored.iter().any(|restored| restored.device == sender);
-            let runs = facts.devices.iter().any(|device| device.device == sender);
+            let author = facts.devices.iter().find(|device| device.device == sender);
+            // Who has left a group in which nobody else is says nothing there any more.
+            let speaks = author.is_some_and(|author| {
+                author.conversations.get(&id).is_none_or(|here| here.state != ConversationState::Left)
+            });
             let deleted = oracle.said.values().any(|said| said.target == Some(message_id) && said.text.is_none());
-            let excused = !is_there || was_put_back || !runs || oracle.is_revoked(sender) || deleted;
+            let excused = !is_there || was_put_back || !speaks || oracle.is_revoked(sender) || deleted;
             if kind == EntryKind::Application && !excused {
                 self.violations.push(format!("{message_id} was at {seq} of {id}, was lost, and not said again"));
             }
@@ -314,10 +318,12 @@ fn is_excused(
 }
 
 /// Whether a device had forgotten the conversation, which only its own person was in then, and had told nobody: a further device
-/// of the person that came in later found its leaf there, and may have brought it back since.
+/// of the person, which came in later, found its leaf there, and may have brought it back since.
 fn had_forgotten(oracle: &Oracle, device: &DeviceFacts, id: ConversationId, log: &Log, seq: u64) -> bool {
-    let is_own = log.era_of(seq).is_some_and(|era| oracle.people(&era.members) == BTreeSet::from([device.user]));
-    is_own && !oracle.has_stood_at(device.device, id, seq)
+    let own = BTreeSet::from([device.user]);
+    let seqs = log.entries.range(..=seq).rev().map(|(seq, _)| *seq);
+    let mut missed = seqs.take_while(|seq| !oracle.has_stood_at(device.device, id, *seq));
+    missed.any(|seq| log.era_of(seq).is_some_and(|era| oracle.people(&era.members) == own))
 }
 
 /// A place holder for entries that the server had deleted before a device that was put back could see them.

@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// Rounds of timers after which a world that does not come to rest is stuck.
 pub const ROUNDS: usize = 1_500;
 
+/// So much later a device has asked again what it may enter.
+const ASKS_AGAIN_MS: u64 = 61_000;
+
 /// What came of a schedule.
 pub struct Outcome {
     /// As it went.
@@ -170,6 +173,11 @@ pub fn finish(world: &mut World) -> Result<Checked> {
     if !world.settle(ROUNDS) {
         let restless = world.unsettled();
         world.oracle.violated(format!("stuck: {restless}"));
+    }
+    if world.oracle.logs.values().any(|log| log.put_back.is_some()) {
+        // Whom the restored server does not know in a conversation asks once a minute where their other devices are.
+        world.pass(ASKS_AGAIN_MS);
+        world.settle(ROUNDS);
     }
     if was_hostile {
         // What was mangled is repaired now: from here on, everything is to be read.

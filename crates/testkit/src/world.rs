@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use trust::registry;
 use wire::frame::{self, ServerFrame};
-use wire::{ConversationId, EntryKind, TenantId, UnixMillis};
+use wire::{EntryKind, TenantId, UnixMillis};
 
 /// So many requests are told of when they do not end.
 const ASKED_KEPT: usize = 8;
@@ -339,13 +339,13 @@ impl World {
         let device = &mut self.devices[number];
         let at = device.now(self.now);
         let Some(client) = device.client.as_mut() else { return };
-        let ids: Vec<ConversationId> =
-            client.conversations().expect("the database reads").iter().map(|view| view.id).collect();
-        for id in ids {
+        let views = client.conversations().expect("the database reads");
+        let here: Vec<_> = views.into_iter().map(|view| (view.id, view.state)).collect();
+        // Who comes in from outside stands nowhere until the server has said where.
+        for (id, state) in here.into_iter().filter(|(_, state)| *state != ConversationState::Joining) {
             let Ok(Some(position)) = client.position(id, at) else { continue };
-            let repairing =
-                client.conversation(id).ok().flatten().is_none_or(|view| view.state != ConversationState::Active);
-            let members = if repairing { Vec::new() } else { client.members(id, at).unwrap_or_default() };
+            let active = state == ConversationState::Active;
+            let members = if active { client.members(id, at).unwrap_or_default() } else { Vec::new() };
             let devices: Vec<_> = members.into_iter().flat_map(|member| member.devices).collect();
             self.oracle.stands(device.id, id, position, &devices);
         }
