@@ -35,7 +35,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn open(database: Database, entropy: Box<dyn Entropy + Send>) -> Result<Self, Error> {
+    pub fn open(mut database: Database, mut entropy: Box<dyn Entropy + Send>) -> Result<Self, Error> {
+        database.seal_plain(&mut *entropy)?;
         let account = account::load(database.reader())?;
         let mut memory = Memory::new(account);
         memory.expires_at = expiry::next(database.reader())?;

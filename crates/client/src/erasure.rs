@@ -1,10 +1,12 @@
 //! Attack A17 of the table: whoever gets the device's files and the key that opens them looks for keys that MLS has deleted.
-//! Everything that MLS has stored in the course of a story is written down, and looked for in the files after it.
+//! Everything that MLS has stored in the course of a story, and every key that it was sealed under, is written down, and looked
+//! for in the files after it.
 
 use crate::content::Content;
 use crate::database::conversation::{self, ConversationRow};
+use crate::database::mls;
 use crate::session::Work;
-use crate::testing::pages::{database_pages, log_pages};
+use crate::testing::pages::{database_pages, log_pages, pages};
 use crate::testing::scene::{NEXT, Scene, all, now};
 use crate::testing::{BOB, CONVERSATION, Counter, TENANT, alice};
 use crate::turn::Turn;
@@ -12,6 +14,7 @@ use crate::{Client, ConversationState, Database, DatabaseKey, Event};
 use e2ee::{Pending, Proposed, Suite};
 use minicbor::data::Type;
 use minicbor::decode::Decoder;
+use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tempfile::TempDir;
 use trust::GroupPolicy;
@@ -32,10 +35,23 @@ const PIECE: usize = 20;
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn rows(client: &Client) -> Rows {
-    let mut statement = client.reader().prepare("SELECT key, value FROM mls_entry").unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    rows.collect::<Result<_, _>>().unwrap()
+    rows_of(client, |_| true)
 }
+
+fn rows_of(client: &Client, is_wanted: impl Fn(&[u8]) -> bool) -> Rows {
+    let db = client.reader();
+    let mut statement = db.prepare("SELECT key FROM mls_entry").unwrap();
+    let names = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap().map(Result::unwrap);
+    let wanted = names.filter(|name| is_wanted(name));
+    wanted.map(|name| (name.clone(), mls::read(db, &name).unwrap().unwrap().to_vec())).collect()
+}
+
+/// The keys under which something is sealed now.
+fn row_keys(db: &Connection) -> BTreeSet<Vec<u8>> {
+    let mut statement = db.prepare_cached("SELECT key FROM erasure_slot WHERE free = 0").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
 /// Every byte string of a value, as it stands there: of bytes, or of numbers that are bytes.
 fn strings(value: &[u8]) -> BTreeSet<Vec<u8>> {
     let (mut found, mut decoder) = (BTreeSet::new(), Decoder::new(value));
@@ -98,10 +114,11 @@ fn found(pages: &[u8], secrets: &BTreeSet<Vec<u8>>) -> usize {
     hits.collect::<BTreeSet<_>>().len()
 }
 
-/// A device's life, and every secret that it has had.
+/// A device's life, every secret that it has had, and every key under which one was sealed.
 struct Life {
     scene: Scene,
     had: BTreeSet<Vec<u8>>,
+    keys: BTreeSet<Vec<u8>>,
     seq: u64,
 }
 
@@ -111,16 +128,16 @@ const OTHER_GROUP: GroupId = GroupId::from_bytes([0x0d; 16]);
 
 impl Life {
     fn new() -> Self {
-        Self { scene: Scene::new(), had: BTreeSet::new(), seq: 2 }
+        Self { scene: Scene::new(), had: BTreeSet::new(), keys: BTreeSet::new(), seq: 2 }
     }
 
     fn note(&mut self) {
         self.had.extend(self.group_secrets());
+        self.keys.extend(row_keys(self.scene.alice.reader()));
     }
 
     fn group_secrets(&self) -> BTreeSet<Vec<u8>> {
-        let rows = rows(&self.scene.alice).into_iter().filter(|(key, _)| label(key) != "key package");
-        secrets(&rows.collect())
+        secrets(&rows_of(&self.scene.alice, |name| label(name) != "key package"))
     }
 
     fn next(&mut self) -> u64 {
@@ -137,6 +154,7 @@ impl Life {
         let (id, mut published) = self.scene.want::<PublishKeyPackages>();
         self.scene.answer::<PublishKeyPackages>(id, &KeyPackagesHeld { one_time: 50, last_resort_used: false });
         self.had.extend(secrets(&rows(&self.scene.alice)));
+        self.note();
         published.one_time.pop().unwrap().to_vec()
     }
 
@@ -286,11 +304,14 @@ fn a17_no_key_of_before_is_left_in_the_files() {
     assert_eq!(life.scene.groups(), 1);
     let packages = rows.keys().filter(|key| label(key) == "key package").count();
     assert_eq!(packages, 1, "only the last resort that was made then");
-    let live = secrets(&rows);
-    let old: BTreeSet<_> = life.had.difference(&live).cloned().collect();
-    assert!(live.len() >= 10 && old.len() >= 1_000, "{} live, {} old", live.len(), old.len());
+    life.had.extend(secrets(&rows));
+    assert!(life.had.len() >= 1_000, "{} secrets", life.had.len());
+    let live = row_keys(life.scene.alice.reader());
+    let old: BTreeSet<_> = life.keys.difference(&live).cloned().collect();
+    assert!(live.len() >= rows.len() && old.len() >= 500, "{} live, {} old", live.len(), old.len());
     let (in_log, in_pages) = (found(&log_pages(folder), &old), found(&database_pages(folder), &old));
     assert!(in_log > 50 && in_pages > 50, "the control: {in_log} and {in_pages}");
+    assert_eq!(found(&pages(folder), &life.had), 0, "what MLS keeps is sealed before it is stored");
     for file in ["device.db", "device.db-wal"] {
         std::fs::copy(folder.path().join(file), killed.path().join(file)).unwrap();
     }
@@ -303,7 +324,7 @@ fn a17_no_key_of_before_is_left_in_the_files() {
     drop(opened);
 }
 
-/// All live secrets are in the database, no old one is anywhere in it, and beside it there is nothing to search.
+/// All live keys are in the database, no old one is anywhere in it, and beside it there is nothing to search.
 #[track_caller]
 fn none_is_left(folder: &TempDir, live: &BTreeSet<Vec<u8>>, old: &BTreeSet<Vec<u8>>) {
     let pages = database_pages(folder);
@@ -319,11 +340,11 @@ fn none_is_left(folder: &TempDir, live: &BTreeSet<Vec<u8>>, old: &BTreeSet<Vec<u
     }
 }
 
-/// Rows of every size that come, change and go leave nothing behind, wherever SQLite moves its cells.
+/// Rows of every size that come, change and go leave nothing behind that opens them, wherever SQLite moves its cells.
 #[test]
 fn a17_what_was_replaced_or_deleted_is_in_no_page() {
     let (folder, mut client) = alice();
-    let (mut live, mut written) = (HashMap::new(), BTreeSet::new());
+    let (mut values, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for round in 0..200 {
         let changes = |turn: &mut Turn<'_>| {
             for number in 10 * round..10 * (round + 1) {
@@ -331,23 +352,49 @@ fn a17_what_was_replaced_or_deleted_is_in_no_page() {
                 let [key, action, size, ..] = chance(2 * number + 1);
                 let row = format!("a row of which there are many, {key}");
                 if action < 80 {
-                    live.remove(&key);
                     turn.put(row.as_bytes(), None)?;
                 } else {
                     let size = [32, 100, 300, 1_000, 2_000, 6_000][usize::from(size) % 6];
                     let value: Vec<u8> = secret.iter().copied().cycle().take(size).collect();
                     turn.put(row.as_bytes(), Some(&value))?;
-                    live.insert(key, secret.clone());
-                    written.insert(secret);
+                    assert_eq!(mls::read(turn.db, row.as_bytes())?.unwrap().as_slice(), value);
+                    values.insert(secret);
                 }
+                keys.extend(row_keys(turn.db));
             }
             Ok(())
         };
         client.turn(round, changes).unwrap();
     }
     assert_eq!(log_pages(&folder).len(), 0, "without a connection they are dropped at once");
-    let live: BTreeSet<Vec<u8>> = live.into_values().collect();
-    none_is_left(&folder, &live, &written.difference(&live).cloned().collect());
+    let live = row_keys(client.reader());
+    assert_eq!(live.len(), rows(&client).len());
+    assert!(keys.len() > 1_000 && live.len() > 100, "{} of {}", live.len(), keys.len());
+    none_is_left(&folder, &live, &keys.difference(&live).cloned().collect());
+    assert_eq!(found(&database_pages(&folder), &values), 0);
+}
+
+/// A database of before values were sealed is taken over, and nothing of what stood there in the clear is left.
+#[test]
+fn a17_what_an_earlier_version_stored_in_the_clear_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("device.db");
+    let key = || DatabaseKey::generate(&mut Counter::at(7));
+    let before: Rows = (0..500).map(|number| (number.to_string().into_bytes(), chance(number).repeat(20))).collect();
+    let database = Database::of_version(&path, &key(), 5).unwrap();
+    for (name, value) in &before {
+        database.execute("INSERT INTO mls_entry (key, value) VALUES (?, ?)", [name, value]).unwrap();
+    }
+    database.execute("DELETE FROM mls_entry WHERE key > x'33'", []).unwrap();
+    drop(database);
+    let plain: BTreeSet<Vec<u8>> = (0..500).map(|number| chance(number).to_vec()).collect();
+    assert!(found(&pages(&folder), &plain) > 100, "the control");
+
+    let database = Database::open(&path, &key()).unwrap();
+    let client = Client::open(database, Box::new(Counter::at(1_000))).unwrap();
+    let kept: Rows = before.into_iter().filter(|(name, _)| name.as_slice() <= b"3".as_slice()).collect();
+    assert_eq!(rows(&client), kept);
+    none_is_left(&folder, &row_keys(client.reader()), &plain);
 }
 
 /// Bytes that look like chance, and are the same each time.

@@ -50,10 +50,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn make_key_package(&self, usage: KeyPackageUse) -> Result<(), Error> {
+    fn make_key_package(&mut self, usage: KeyPackageUse) -> Result<(), Error> {
         let suite = Suite::from_code(self.account()?.suite).ok_or(Error::Protocol("unknown cipher suite"))?;
+        let now = self.now;
         let (bytes, reference) = self.act(|device, _| {
-            let new = device.key_package(suite, usage, self.now)?;
+            let new = device.key_package(suite, usage, now)?;
             Ok(((new.bytes, new.reference), new.writes))
         })??;
         let last_resort = usage == KeyPackageUse::LastResort;

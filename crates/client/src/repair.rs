@@ -176,10 +176,7 @@ impl Turn<'_> {
                 let e2ee::Rejoined { commit, group_info, gone } = rejoined;
                 let commit = wire::encode(&Commit { conversation: id, message_id, commit, group_info, welcome: None });
                 let prepared = Zeroizing::new(wire::encode(&Prepared::new(group, &writes)));
-                outbox::insert(self.db, id, OutboxKind::Rejoin, message_id, Some(&prepared), Some(&commit))?;
-                if let Some(unsent) = outbox::find(self.db, id, message_id)? {
-                    outbox::set_sealed(self.db, unsent.id, unsent.parameters.as_deref(), Some(epoch))?;
-                }
+                outbox::insert_rejoin(self.db, (id, message_id), &prepared, (&commit, epoch), self.entropy)?;
                 if !back.is_empty() {
                     self.tell_returned(id, &back);
                     raw::add_returned(self.db, id, &back.iter().map(Removed::from).collect::<Vec<_>>())?;

@@ -32,7 +32,7 @@ struct Stored<'a>(&'a Connection);
 impl Entries for Stored<'_> {
     fn entry(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StorageFailure> {
         let value = mls::read(self.0, key).map_err(|error| StorageFailure::Read(Box::new(error)))?;
-        Ok(value.map(Zeroizing::new))
+        Ok(value)
     }
 }
 
@@ -226,7 +226,7 @@ impl Turn<'_> {
     /// Lets this device act in MLS, and stores what it did. A refusal by MLS is the inner error: nothing was written, and
     /// nothing in memory was touched.
     pub(crate) fn act<T>(
-        &self,
+        &mut self,
         work: impl FnOnce(&Device<'_>, Vouch<'_>) -> Result<(T, WriteSet), e2ee::Error>,
     ) -> Result<Result<T, e2ee::Error>, Error> {
         match self.rehearse(work)? {
@@ -326,7 +326,7 @@ impl Turn<'_> {
     }
 
     /// As [`Turn::forget_group`], for a group that serves no conversation.
-    pub(crate) fn forget_keys(&self, group: GroupId) -> Result<(), Error> {
+    pub(crate) fn forget_keys(&mut self, group: GroupId) -> Result<(), Error> {
         self.act(|device, _| {
             let group = Group::load(device, group)?;
             let writes = group.map_or_else(|| Ok(WriteSet::default()), |group| group.forget(device));
@@ -335,14 +335,14 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn apply(&self, writes: &WriteSet) -> Result<(), Error> {
+    fn apply(&mut self, writes: &WriteSet) -> Result<(), Error> {
         writes.iter().try_for_each(|(key, value)| self.put(key, value))
     }
 
     /// Stores one change of what MLS keeps.
-    pub(crate) fn put(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
         match value {
-            Some(value) => mls::write(self.db, key, value)?,
+            Some(value) => mls::write(self.db, key, value, self.entropy)?,
             None => mls::delete(self.db, key)?,
         }
         Ok(())

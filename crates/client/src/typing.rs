@@ -97,7 +97,7 @@ impl Turn<'_> {
 
     fn whisper_key(&self, row: &ConversationRow) -> Result<Option<WhisperKey>, Error> {
         let Some(group) = self.memory.groups.get(&row.id) else { return Ok(None) };
-        let secret = self.act(|device, _| Ok((group.ephemeral_key(device)?, WriteSet::default())))??;
+        let (secret, _) = self.rehearse(|device, _| Ok((group.ephemeral_key(device)?, WriteSet::default())))??;
         Ok(Some(WhisperKey::from_exporter(secret)))
     }
 }

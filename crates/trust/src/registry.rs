@@ -20,6 +20,8 @@ pub fn is_as_strong(suite: u16, than: u16) -> bool {
 pub const EPHEMERAL_EXPORTER: &str = "mifeng/v1 ephemeral";
 /// Begins what a typing or presence signal authenticates (`docs/decisions/0050-expiry-and-whispers.md`).
 pub const WHISPER: &str = "mifeng/v1 whisper";
+/// Begins what a sealed row of a device's database authenticates (`docs/decisions/0090-erasable-rows.md`).
+pub const ROW: &str = "mifeng/v1 row";
 
 /// A key package begins to be valid so long before it is made, because clocks differ.
 pub const KEY_PACKAGE_BEFORE_S: u64 = 24 * 3_600;

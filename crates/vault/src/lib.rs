@@ -9,10 +9,12 @@ mod franking;
 mod keys;
 pub mod link;
 pub mod password;
+mod row_key;
 mod whisper;
 
 pub use database_key::{DatabaseKey, UnsealError};
 pub use entropy::Entropy;
 pub use franking::FrankingKey;
 pub use keys::{AccountKey, DeviceKey, NotMls, OfferedEntry};
+pub use row_key::RowKey;
 pub use whisper::{Signal, WhisperKey, WhisperPlace};

@@ -85,6 +85,8 @@ defences! {
     SecureDelete = "secure-delete";
     /// A device's write-ahead log does not keep what was deleted.
     OldPages = "old-pages";
+    /// The key of a stored value is destroyed with it.
+    RowKeys = "row-keys";
     /// A key package is of the tenant's cipher suite.
     SuiteOfTenant = "suite-of-tenant";
     /// A group is followed by one under the same policy, with the same people, of a suite that is not weaker.

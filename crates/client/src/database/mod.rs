@@ -5,6 +5,7 @@ pub(crate) mod account;
 pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod device;
+mod erasable;
 pub(crate) mod expiry;
 pub(crate) mod key_package;
 pub(crate) mod link;
@@ -25,7 +26,7 @@ pub use page::Place as LinePlace;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
-use vault::DatabaseKey;
+use vault::{DatabaseKey, Entropy};
 use wire::sabotage::{Defence, stands};
 use zeroize::Zeroizing;
 
@@ -81,6 +82,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_expiry.sql"),
     include_str!("migrations/0004_restores.sql"),
     include_str!("migrations/0005_unreadable.sql"),
+    include_str!("migrations/0006_erasable.sql"),
 ];
 
 /// More than there are: preparing one takes longer than most of them run.
@@ -135,6 +137,17 @@ impl Database {
         &self.connection
     }
 
+    /// A database as a version before this one left it.
+    #[cfg(test)]
+    pub(crate) fn of_version(path: &Path, key: &DatabaseKey, version: usize) -> Result<Connection, DatabaseError> {
+        let connection = Connection::open(path)?;
+        unlock(&connection, key)?;
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
+        MIGRATIONS.iter().take(version).try_for_each(|migration| connection.execute_batch(migration))?;
+        connection.pragma_update(None, "user_version", u32::try_from(version).unwrap_or(u32::MAX))?;
+        Ok(connection)
+    }
+
     fn migrate(&mut self) -> Result<(), DatabaseError> {
         let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
         let found: u32 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -150,6 +163,17 @@ impl Database {
         let transaction = self.begin()?;
         search::fill_if_outdated(&transaction)?;
         Ok(transaction.commit()?)
+    }
+
+    /// Seals what an earlier version has stored in the clear, and leaves nothing of it.
+    pub(crate) fn seal_plain(&mut self, entropy: &mut dyn Entropy) -> Result<(), DatabaseError> {
+        let transaction = self.begin()?;
+        let had_any = mls::seal_plain(&transaction, entropy)?;
+        transaction.commit()?;
+        if had_any {
+            self.drop_old_pages()?;
+        }
+        Ok(())
     }
 
     /// Drops the write-ahead log, where the pages of what was deleted may still stand as they were; `false` when something
@@ -243,10 +267,7 @@ mod tests {
     fn a_database_of_the_first_version_is_brought_up_with_its_words() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("device.db");
-        let connection = Connection::open(&path).unwrap();
-        unlock(&connection, &key()).unwrap();
-        connection.execute_batch(MIGRATIONS[0]).unwrap();
-        connection.pragma_update(None, "user_version", 1).unwrap();
+        let connection = Database::of_version(&path, &key(), 1).unwrap();
         connection
             .execute_batch(
                 "INSERT INTO conversation (id, state, kind, entry_hash) VALUES (x'01', 2, 0, x'00');

@@ -1,7 +1,8 @@
 //! What has to reach the server. A row goes when its outcome is known; until then it is sent again after every connect.
 
-use super::{conversation::signed, damaged};
+use super::{conversation::signed, damaged, erasable};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use vault::{Entropy, RowKey};
 use wire::{ConversationId, MessageId};
 
 /// What a row asks for. Within a conversation the lower number goes first; from messages on, the older row.
@@ -29,7 +30,8 @@ pub(crate) enum OutboxKind {
     Succeed = 8,
 }
 
-#[derive(Debug, Clone)]
+/// Without `Debug`: the input may hold keys.
+#[derive(Clone)]
 pub(crate) struct OutboxRow {
     pub(crate) id: i64,
     pub(crate) conversation: ConversationId,
@@ -42,7 +44,8 @@ pub(crate) struct OutboxRow {
     pub(crate) epoch: Option<u64>,
 }
 
-const COLUMNS: &str = "id, conversation, kind, message_id, input, parameters, epoch";
+const COLUMNS: &str = "id, conversation, kind, message_id, input, parameters, epoch,
+    (SELECT slot.key FROM erasure_slot slot WHERE slot.id = outbox.slot)";
 
 pub(crate) fn insert(
     db: &Connection,
@@ -56,6 +59,24 @@ pub(crate) fn insert(
     db.prepare_cached(sql)?
         .execute(params![conversation.as_bytes(), kind as i64, message_id.as_bytes(), input, parameters])
         .map(|_| ())
+}
+
+/// A rejoin, made for this epoch, with what it has prepared: keys, which are gone with the row.
+pub(crate) fn insert_rejoin(
+    db: &Connection,
+    (conversation, message_id): (ConversationId, MessageId),
+    prepared: &[u8],
+    (commit, epoch): (&[u8], u64),
+    entropy: &mut dyn Entropy,
+) -> Result<()> {
+    let (key, sealed) = RowKey::seal(message_id.as_bytes(), prepared, entropy);
+    let slot = erasable::take(db, &key)?;
+    let sql = "INSERT INTO outbox (conversation, kind, message_id, input, parameters, epoch, slot)
+               VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let (kind, epoch) = (OutboxKind::Rejoin as i64, signed(epoch));
+    db.prepare_cached(sql)?
+        .execute(params![conversation.as_bytes(), kind, message_id.as_bytes(), sealed, commit, epoch, slot])
+        .map(drop)
 }
 
 /// Puts messages before those that wait, in their order.
@@ -148,6 +169,12 @@ pub(crate) fn move_messages(db: &Connection, from: ConversationId, to: Conversat
 fn read(row: &Row<'_>) -> Result<OutboxRow> {
     use OutboxKind::{Accept, Add, Create, Message, Propose, Rejoin, Succeed, Upkeep, Wish};
     let kind: i64 = row.get(2)?;
+    let message_id = MessageId::from_bytes(row.get(3)?);
+    let (mut input, key): (Option<Vec<u8>>, Option<[u8; 32]>) = (row.get(4)?, row.get(7)?);
+    if let Some(key) = key {
+        let opened = RowKey::from_bytes(key).open(message_id.as_bytes(), input.as_deref().unwrap_or_default());
+        input = Some(opened.ok_or_else(damaged)?.to_vec());
+    }
     Ok(OutboxRow {
         id: row.get(0)?,
         conversation: ConversationId::from_bytes(row.get(1)?),
@@ -155,8 +182,8 @@ fn read(row: &Row<'_>) -> Result<OutboxRow> {
             .into_iter()
             .find(|k| *k as i64 == kind)
             .ok_or_else(damaged)?,
-        message_id: MessageId::from_bytes(row.get(3)?),
-        input: row.get(4)?,
+        message_id,
+        input,
         parameters: row.get(5)?,
         epoch: row.get::<_, Option<i64>>(6)?.map(|epoch| u64::try_from(epoch).map_err(|_| damaged())).transpose()?,
     })

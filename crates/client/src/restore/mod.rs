@@ -279,8 +279,8 @@ impl Turn<'_> {
         }
         self.epoch(&row)?;
         let Some(group) = self.memory.groups.get(&id) else { return Ok(()) };
-        let made = self.act(|device, _| Ok((group.group_info(device)?, WriteSet::default())))?;
-        if let Ok(group_info) = made {
+        let made = self.rehearse(|device, _| Ok((group.group_info(device)?, WriteSet::default())))?;
+        if let Ok((group_info, _)) = made {
             self.request(Work::RenewInfo(id), &RenewGroupInfo { conversation: id, group_info });
         }
         Ok(())
