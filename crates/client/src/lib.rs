@@ -75,7 +75,7 @@ pub use event::Event;
 pub use group::{MemberView, Notice, Obstacle};
 pub use link::LinkCode;
 pub use page::PageLine;
-pub use query::{AccountView, ContactView, ConversationView, Position, Status};
+pub use query::{AccountView, ContactView, ConversationView, Position, Standing, Status};
 pub use settings::Settings;
 pub use trust::{ChainError, DeviceState};
 pub use vault::{DatabaseKey, Entropy, UnsealError};

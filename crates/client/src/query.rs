@@ -76,6 +76,19 @@ pub struct ConversationView {
     pub read_by: Vec<(UserId, u64)>,
 }
 
+/// Which conversation it is, and how far this device has come in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The conversation.
+    pub id: ConversationId,
+    /// Where the device stands towards it.
+    pub state: ConversationState,
+    /// The generation of the log that it follows.
+    pub generation: u32,
+    /// The last entry that was processed.
+    pub cursor: u64,
+}
+
 /// Where this device stands in a conversation's log and group: two devices at the same place have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -161,6 +174,21 @@ impl Client {
     /// [`Error::Database`].
     pub fn handle_of(&self, user: UserId) -> Result<String, Error> {
         Ok(contact::find(self.reader(), user)?.map_or_else(|| user.to_string(), |row| row.handle))
+    }
+
+    /// All conversations, in no order, without what is shown of them: for whoever looks often.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn standings(&self) -> Result<Vec<Standing>, Error> {
+        let rows = conversation::all(self.reader())?.into_iter();
+        let standing = |row: ConversationRow| Standing {
+            id: row.id,
+            state: row.state,
+            generation: row.generation,
+            cursor: row.cursor,
+        };
+        Ok(rows.map(standing).collect())
     }
 
     /// All conversations, the one with the newest line first.

@@ -123,13 +123,9 @@ impl Device {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn put_aside(&mut self, now: UnixMillis) -> Result<()> {
-        let at = self.now(now);
+    pub fn put_aside(&mut self) -> Result<()> {
         let Some(client) = &mut self.client else { return Ok(()) };
-        let mut cursors = HashMap::new();
-        for view in client.conversations()? {
-            cursors.extend(client.position(view.id, at)?.map(|position| (view.id, position.cursor)));
-        }
+        let cursors = client.standings()?.into_iter().map(|standing| (standing.id, standing.cursor)).collect();
         let file = self.file.with_extension(format!("aside{}", self.copies.len()));
         copy_file(&self.file, &file)?;
         self.copies.push(Copy { file, cursors });

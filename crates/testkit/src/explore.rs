@@ -205,9 +205,9 @@ fn everybody_speaks(world: &mut World) {
         if world.oracle.is_revoked(world.devices[device].id) {
             continue;
         }
-        let views = world.devices[device].client.as_ref().map(|client| client.conversations());
-        let open = views.and_then(Result::ok).into_iter().flatten();
-        let open = open.filter(|view| view.state == client::ConversationState::Active).count();
+        let standings = world.devices[device].client.as_ref().map(|client| client.standings());
+        let open = standings.and_then(Result::ok).into_iter().flatten();
+        let open = open.filter(|standing| standing.state == client::ConversationState::Active).count();
         for place in 0..open {
             world.act(device, Verb::Say, u16::try_from(place).unwrap_or_default(), 0);
         }

@@ -144,9 +144,9 @@ impl Actor<'_> {
 
     /// One of the conversations that are not over.
     fn conversation(&self) -> Result<ConversationId, Error> {
-        let all = self.client.conversations()?;
-        let open = all.iter().filter(|view| view.state != ConversationState::Left);
-        let mut ids: Vec<ConversationId> = open.map(|view| view.id).collect();
+        let all = self.client.standings()?;
+        let open = all.iter().filter(|standing| standing.state != ConversationState::Left);
+        let mut ids: Vec<ConversationId> = open.map(|standing| standing.id).collect();
         ids.sort_unstable();
         ids.get(self.first % ids.len().max(1)).copied().ok_or(Error::UnknownConversation)
     }

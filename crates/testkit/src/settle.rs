@@ -66,15 +66,15 @@ impl World {
             if unsent > 0 {
                 restless.insert(format!("device {number} has {unsent} unsent"));
             }
-            for view in client.conversations().unwrap_or_default() {
-                if !matches!(view.state, ConversationState::Active | ConversationState::Left) {
-                    restless.insert(format!("device {number} is {:?} in {}", view.state, view.id));
+            for here in client.standings().unwrap_or_default() {
+                if !matches!(here.state, ConversationState::Active | ConversationState::Left) {
+                    restless.insert(format!("device {number} is {:?} in {}", here.state, here.id));
                 }
-                if view.state == ConversationState::Active && self.oracle.is_weak(view.id) {
-                    restless.insert(format!("{} has not moved to the tenant's suite", view.id));
+                if here.state == ConversationState::Active && self.oracle.is_weak(here.id) {
+                    restless.insert(format!("{} has not moved to the tenant's suite", here.id));
                 }
-                if view.state == ConversationState::Active {
-                    restless.extend(self.oracle.out_of_place(view.id));
+                if here.state == ConversationState::Active {
+                    restless.extend(self.oracle.out_of_place(here.id));
                 }
             }
         }

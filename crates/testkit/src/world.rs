@@ -5,13 +5,13 @@ use crate::device::{Device, Link};
 use crate::oracle::{Asked, Mark, Oracle};
 use crate::server::Server;
 use crate::tally::Tally;
-use client::{ConversationState, Error, Event};
+use client::{ConversationState, Error, Event, Standing};
 use mifeng_server::gateway::embedded::Line;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use trust::registry;
 use wire::frame::{self, ServerFrame};
-use wire::{EntryKind, TenantId, UnixMillis};
+use wire::{ConversationId, EntryKind, TenantId, UnixMillis};
 
 /// So many requests are told of when they do not end.
 const ASKED_KEPT: usize = 8;
@@ -38,6 +38,8 @@ pub struct World {
     pub(crate) orphans: Vec<Line>,
     /// What a hostile server does to frames.
     pub(crate) malice: Option<Box<dyn Malice>>,
+    /// Where devices stood when the oracle last looked.
+    looked: HashMap<(usize, ConversationId), Standing>,
 }
 
 /// A backup of the server's database.
@@ -71,7 +73,19 @@ impl World {
         let tally = Tally { schedules: 1, ..Tally::default() };
         let server = Some(server);
         let (asked, orphans) = (VecDeque::new(), Vec::new());
-        Self { server, devices, tenant, now, oracle, tally, backup: None, asked, orphans, malice: None }
+        Self {
+            server,
+            devices,
+            tenant,
+            now,
+            oracle,
+            tally,
+            backup: None,
+            asked,
+            orphans,
+            malice: None,
+            looked: HashMap::new(),
+        }
     }
 
     /// Carries out a decision. Says whether there was anything to do.
@@ -316,10 +330,9 @@ impl World {
     }
 
     fn put_aside(&mut self, number: usize) -> bool {
-        let now = self.now;
         let is_on = |device: &&mut Device| device.client.is_some() && device.is_linked();
         let Some(device) = self.devices.get_mut(number).filter(is_on) else { return false };
-        if let Err(error) = device.put_aside(now) {
+        if let Err(error) = device.put_aside() {
             self.oracle.violated(format!("device {number} cannot be copied: {error:#}"));
         }
         true
@@ -339,10 +352,12 @@ impl World {
         let device = &mut self.devices[number];
         let at = device.now(self.now);
         let Some(client) = device.client.as_mut() else { return };
-        let views = client.conversations().expect("the database reads");
-        let here: Vec<_> = views.into_iter().map(|view| (view.id, view.state)).collect();
-        // Who comes in from outside stands nowhere until the server has said where.
-        for (id, state) in here.into_iter().filter(|(_, state)| *state != ConversationState::Joining) {
+        for standing in client.standings().expect("the database reads") {
+            let Standing { id, state, .. } = standing;
+            // Who comes in from outside stands nowhere until the server has said where.
+            if state == ConversationState::Joining || self.looked.insert((number, id), standing) == Some(standing) {
+                continue;
+            }
             let Ok(Some(position)) = client.position(id, at) else { continue };
             let active = state == ConversationState::Active;
             let members = if active { client.members(id, at).unwrap_or_default() } else { Vec::new() };
