@@ -56,6 +56,8 @@ pub(crate) struct Memory {
     pub(crate) repairs: HashMap<ConversationId, CurrentGroup>,
     /// Rejoins in a row that led nowhere.
     pub(crate) failed_rejoins: HashMap<ConversationId, u32>,
+    /// Conversations that have gone on in a group into which this device has found no way so far.
+    pub(crate) left_behind: HashSet<ConversationId>,
     /// Successions that wait in the log for what they need.
     pub(crate) arrivals: HashMap<ConversationId, Arrival>,
     /// When this device is to put another group in the place of a conversation's.
@@ -119,6 +121,7 @@ impl Memory {
             asked_after: HashMap::new(),
             repairs: HashMap::new(),
             failed_rejoins: HashMap::new(),
+            left_behind: HashSet::new(),
             arrivals: HashMap::new(),
             attempts: HashMap::new(),
             settled: HashSet::new(),

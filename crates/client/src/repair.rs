@@ -93,6 +93,10 @@ impl Turn<'_> {
         if row.group.is_some() && outbox::find_kind(self.db, row.id, OutboxKind::Create)?.is_some() {
             return self.reclaim(row.clone());
         }
+        if self.memory.left_behind.contains(&row.id) && self.may_be_welcomed() {
+            self.memory.attention.insert(row.id);
+            return Ok(());
+        }
         match self.memory.repairs.get(&row.id) {
             Some(current) => {
                 let group = e2ee::group_of(&current.group_info).ok();
@@ -343,7 +347,8 @@ fn crosses(row: &ConversationRow, current: &CurrentGroup) -> bool {
     row.group.is_some_and(|group| e2ee::group_of(&current.group_info).is_ok_and(|now| now != group))
 }
 
-fn is_refused(db: &Connection, group: &Group) -> Result<bool, e2ee::StorageFailure> {
+/// [`was_refused`], where MLS reads.
+pub(crate) fn is_refused(db: &Connection, group: &Group) -> Result<bool, e2ee::StorageFailure> {
     was_refused(db, group).map_err(|error| e2ee::StorageFailure::Read(Box::new(error)))
 }
 

@@ -4,6 +4,7 @@ use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind};
 use crate::departure::Departure;
 use crate::group::{At, Notice};
+use crate::repair::is_refused;
 use crate::restore::branch;
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
@@ -36,7 +37,7 @@ impl Turn<'_> {
 
     /// A Welcome into a conversation that this device follows is left where it is: if the device was removed and added
     /// again, the log says so first, and then it is asked for again. One into a group that took another one's place is asked
-    /// for when the log comes to that.
+    /// for when the log comes to that; if that one is gone, a later one into the same group does as well.
     pub(crate) fn fetched_welcomes(&mut self, welcomes: Welcomes) -> Result<(), Error> {
         for welcome in welcomes.welcomes {
             let is_new = !self.memory.welcomes.contains(&welcome);
@@ -50,7 +51,15 @@ impl Turn<'_> {
     /// Not where only the server has spoken of it so far: what a Welcome opens need not be lost.
     fn is_followed_here(&self, welcome: &PendingWelcome) -> Result<bool, Error> {
         let row = conversation::find(self.db, welcome.conversation)?;
-        Ok(row.is_some_and(|row| row.state != ConversationState::Left && row.group.is_some()))
+        let is_in = |row: &ConversationRow| row.state != ConversationState::Left && row.group.is_some();
+        Ok(row.is_some_and(|row| is_in(&row) && !self.is_left_behind(&row, welcome)))
+    }
+
+    /// Whether the log has gone on in another group, into which the Welcome leads, and this device found no way so far.
+    fn is_left_behind(&self, row: &ConversationRow, welcome: &PendingWelcome) -> bool {
+        let is_elsewhere = row.group.is_some_and(|group| group != welcome.group) && welcome.seq > row.cursor;
+        let repairs = row.state == ConversationState::Repairing && row.branched == branch::FOLLOWS;
+        repairs && is_elsewhere && self.memory.left_behind.contains(&row.id)
     }
 
     pub(crate) fn welcome_tree_refused(&mut self, refusal: &Refusal) -> Result<(), Error> {
@@ -76,10 +85,17 @@ impl Turn<'_> {
             message: &welcome.welcome,
             tree: &tree.tree,
         };
-        let db = self.db;
+        let known = conversation::find(self.db, welcome.conversation)?;
+        let behind = known.filter(|row| self.is_left_behind(row, &welcome));
+        let (db, before) = (self.db, behind.as_ref().and_then(|row| row.group));
         let joined = self.act(|device, vouch| {
-            let changed = device.join(&invitation, vouch)?;
+            let before = before.map(|id| Group::load(device, id)).transpose()?.flatten();
+            let changed = match before {
+                Some(before) => device.join_after(before, &invitation, vouch)?,
+                None => device.join(&invitation, vouch)?,
+            };
             match &changed.group {
+                Some(group) if is_refused(db, group)? => Err(e2ee::Error::Envelope),
                 Some(group) if !is_shadow(db, group, account.user)? => {
                     Ok((changed.group.map(|group| (group, changed.output)), changed.writes))
                 }
@@ -88,6 +104,10 @@ impl Turn<'_> {
         })?;
         match joined {
             Ok(Some((group, joined))) => {
+                if let Some(mut row) = behind {
+                    self.moved_to(&mut row, group.id())?;
+                    conversation::save(self.db, &row)?;
+                }
                 self.enter(&welcome, group, account.user)?;
                 let mut row = self.conversation(welcome.conversation)?;
                 joined.gone.iter().try_for_each(|leaf| self.sweep_soon(&mut row, leaf.user))?;
@@ -137,6 +157,7 @@ impl Turn<'_> {
         self.memory.unknown.remove(&id);
         // A rejoin that is on its way may be recorded all the same: it stays until its outcome is known.
         self.memory.gaps.remove(&id);
+        self.memory.repairs.remove(&id);
         self.keep(id, Some(group));
         let accept = AcceptWelcome { conversation: id, seq: welcome.seq };
         let key = MessageId::from_bytes(self.entropy.array());

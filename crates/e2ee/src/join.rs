@@ -124,6 +124,24 @@ impl Device<'_> {
         })
     }
 
+    /// As [`Device::join`], for a device that follows a group whose place another one has taken: the new one must be further on
+    /// in its chain, as for [`Device::rejoin`].
+    ///
+    /// # Errors
+    /// As [`Device::join`]; [`Refused::Succession`].
+    pub fn join_after(
+        &self,
+        before: Group,
+        invitation: &Invitation<'_>,
+        vouch: Vouch<'_>,
+    ) -> Result<Changed<Joined>, Error> {
+        self.change(|provider| {
+            let (joined, group) = self.enter(provider, invitation, vouch)?;
+            before.give_way(provider, &group)?;
+            Ok((joined, Some(group)))
+        })
+    }
+
     pub(crate) fn enter(
         &self,
         provider: &Provider<'_>,

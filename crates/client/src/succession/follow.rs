@@ -138,6 +138,9 @@ impl Turn<'_> {
     fn left_behind(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
         row.state = ConversationState::Repairing;
         row.repaired_at = Some(self.now);
+        // Whoever was removed from it before coming in may have been added again.
+        self.memory.left_behind.insert(row.id);
+        self.memory.ask_for_welcomes = true;
         self.memory.attention.insert(row.id);
         self.tell(Event::ConversationChanged(row.id));
         Ok(())

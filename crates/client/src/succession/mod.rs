@@ -91,6 +91,7 @@ impl Turn<'_> {
         self.memory.groups.remove(&row.id);
         self.memory.attempts.remove(&row.id);
         self.memory.failed_rejoins.remove(&row.id);
+        self.memory.left_behind.remove(&row.id);
         self.memory.settled.remove(&row.id);
         self.memory.attention.insert(row.id);
         if let Some(own) = outbox::find_kind(self.db, row.id, OutboxKind::Succeed)? {
