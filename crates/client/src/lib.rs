@@ -74,7 +74,7 @@ pub use error::Error;
 pub use event::Event;
 pub use group::{MemberView, Notice, Obstacle};
 pub use link::LinkCode;
-pub use page::PageLine;
+pub use page::{PageLine, Window};
 pub use query::{AccountView, ContactView, ConversationView, Position, Status};
 pub use settings::Settings;
 pub use trust::{ChainError, DeviceState};

@@ -9,7 +9,9 @@ import { useAnswer } from "./client";
 import { Chat } from "./chat";
 import { About, LinkDevice, NewConversation } from "./dialogs";
 import { lineSummary } from "./line";
+import { Devices, Settings } from "./own";
 import { Avatar, Icon } from "./parts";
+import { Findings } from "./search";
 
 interface HomeProps {
   status: Status;
@@ -18,7 +20,7 @@ interface HomeProps {
 
 export function Home({ status, account }: HomeProps) {
   const [conversations, again] = useAnswer((event) => event.type !== "typing" && event.type !== "contact", "conversations");
-  const chosen = useChosen();
+  const { chosen, at } = useChosen();
   const open = conversations?.find((conversation) => conversation.id === chosen);
   const unread = conversations?.reduce((sum, conversation) => sum + conversation.unread, 0) ?? 0;
   useEffect(() => {
@@ -30,7 +32,7 @@ export function Home({ status, account }: HomeProps) {
         <SideHead status={status} account={account} />
         <List conversations={conversations} chosen={chosen} />
       </aside>
-      {open ? <Chat key={open.id} conversation={open} account={account} again={again} /> : (
+      {open ? <Chat key={open.id} conversation={open} account={account} at={at} again={again} /> : (
         <main className="nothing"><p className="dim">{say("nothingChosen")}</p></main>
       )}
     </div>
@@ -38,7 +40,7 @@ export function Home({ status, account }: HomeProps) {
 }
 
 function SideHead({ status, account }: HomeProps) {
-  const [dialog, setDialog] = useState<"new" | "link" | "about">();
+  const [dialog, setDialog] = useState<"new" | "link" | "devices" | "settings" | "about">();
   const close = () => setDialog(undefined);
   return (
     <header className="side-head">
@@ -55,14 +57,18 @@ function SideHead({ status, account }: HomeProps) {
       <MenuTrigger>
         <Button className="quiet icon" aria-label={say("settings")}><Icon name="more" /></Button>
         <Popover className="popover">
-          <Menu onAction={(key) => setDialog(key as "link" | "about")}>
+          <Menu onAction={(key) => setDialog(key as "link" | "devices" | "settings" | "about")}>
             <MenuItem id="link">{say("link")}</MenuItem>
+            <MenuItem id="devices">{say("ownDevices")}</MenuItem>
+            <MenuItem id="settings">{say("preferences")}</MenuItem>
             <MenuItem id="about">{say("about")}</MenuItem>
           </Menu>
         </Popover>
       </MenuTrigger>
       <NewConversation isOpen={dialog === "new"} onClose={close} />
       <LinkDevice isOpen={dialog === "link"} onClose={close} />
+      <Devices isOpen={dialog === "devices"} onClose={close} />
+      <Settings isOpen={dialog === "settings"} onClose={close} />
       <About isOpen={dialog === "about"} onClose={close} account={account} />
     </header>
   );
@@ -90,6 +96,7 @@ function List({ conversations, chosen }: { conversations: Conversation[] | undef
       >
         {shown.map((conversation) => <Entry key={conversation.id} conversation={conversation} />)}
       </GridList>
+      {wanted !== "" && <Findings wanted={wanted} />}
     </>
   );
 }
@@ -118,7 +125,7 @@ function Entry({ conversation }: { conversation: Conversation }) {
   );
 }
 
-function shortTime(at: number): string {
+export function shortTime(at: number): string {
   const date = new Date(at);
   const today = date.toDateString() === new Date().toDateString();
   const format: Intl.DateTimeFormatOptions = today ? { hour: "2-digit", minute: "2-digit" } : { month: "short", day: "numeric" };
@@ -127,16 +134,18 @@ function shortTime(at: number): string {
 
 const PREFIX = "#/c/";
 
-function useChosen(): string {
+/** The conversation, and the place in it, that the address names. */
+function useChosen(): { chosen: string; at: string | undefined } {
   const subscribe = (changed: () => void) => {
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
   };
   const hash = useSyncExternalStore(subscribe, () => location.hash);
-  return hash.startsWith(PREFIX) ? hash.slice(PREFIX.length) : "";
+  const [chosen = "", at] = hash.startsWith(PREFIX) ? hash.slice(PREFIX.length).split("/") : [];
+  return { chosen, at };
 }
 
-/** Shows a conversation; none, for the list alone. */
-export function choose(id: string): void {
-  location.hash = id === "" ? "#/" : `${PREFIX}${id}`;
+/** Shows a conversation, or a line of it; none, for the list alone. */
+export function choose(id: string, place?: string): void {
+  location.hash = id === "" ? "#/" : `${PREFIX}${id}${place === undefined ? "" : `/${place}`}`;
 }

@@ -201,6 +201,30 @@ export async function begin(page: Page, people: string, name?: string): Promise<
   await composer(page).waitFor();
 }
 
+/** Calls of the client, one after the other, asked for as another tab's worker does. For what no person would type so often. */
+export function ask(page: Page, method: string, calls: unknown[][]): Promise<void> {
+  return page.evaluate(async ({ method, calls }) => {
+    const channel = new BroadcastChannel("mifeng");
+    const from = crypto.randomUUID();
+    for (const [id, args] of calls.entries()) {
+      await new Promise<void>((resolve, reject) => {
+        channel.onmessage = ({ data }) => {
+          if (data.kind !== "answer" || data.to !== from || data.id !== id) return;
+          if ("value" in data.outcome) resolve();
+          else reject(new Error(data.outcome.failure.message));
+        };
+        channel.postMessage({ kind: "call", from, request: { id, method, args } });
+      });
+    }
+    channel.close();
+  }, { method, calls });
+}
+
+/** The conversation that is shown. */
+export function shownConversation(page: Page): string {
+  return new URL(page.url()).hash.split("/")[2] ?? "";
+}
+
 /** Until the service worker has kept the page's files. */
 export async function kept(page: Page): Promise<void> {
   await page.evaluate(async () => void (await navigator.serviceWorker.ready));
