@@ -39,6 +39,36 @@ impl Profile {
         self.call(|client| client.set_timer(id, seconds, now())).map(drop)
     }
 
+    /// Keeps a conversation above those that are not pinned, or no longer.
+    ///
+    /// # Errors
+    /// `malformed`, `refused`, `failed`.
+    #[wasm_bindgen(js_name = setPinned)]
+    pub fn set_pinned(&self, conversation: &str, pinned: bool) -> Result<()> {
+        let id = conversation_id(conversation)?;
+        self.call(|client| client.set_pinned(id, pinned, now()))
+    }
+
+    /// Has a conversation ask for attention only where it names the person, or always again.
+    ///
+    /// # Errors
+    /// `malformed`, `refused`, `failed`.
+    #[wasm_bindgen(js_name = setMuted)]
+    pub fn set_muted(&self, conversation: &str, muted: bool) -> Result<()> {
+        let id = conversation_id(conversation)?;
+        self.call(|client| client.set_muted(id, muted, now()))
+    }
+
+    /// Keeps what was begun to be written; nothing, if it is empty. Durable when this returns; no event tells of it.
+    ///
+    /// # Errors
+    /// `malformed`, `refused`, `failed`.
+    #[wasm_bindgen(js_name = setDraft)]
+    pub fn set_draft(&self, conversation: &str, draft: &str) -> Result<()> {
+        let id = conversation_id(conversation)?;
+        self.call(|client| client.set_draft(id, draft, now()))
+    }
+
     /// Makes a member of a group an admin, or no longer.
     ///
     /// # Errors

@@ -74,11 +74,19 @@ pub struct Conversation {
     pub forked: bool,
     /// What is known of the other person's keys.
     pub verification: Option<Trust>,
+    /// It stands above those that are not.
+    pub pinned: bool,
+    /// It asks for attention only where it names the person.
+    pub muted: bool,
+    /// Unread lines that ask for attention.
+    pub loud: f64,
+    /// What was begun to be written; empty: nothing.
+    pub draft: String,
     /// The last line.
     pub last: Option<Line>,
 }
 
-/// All conversations, the one with the newest line first.
+/// All conversations: those that are pinned, then the others, the one with the newest line first.
 #[derive(Debug, Serialize, Tsify)]
 pub struct Conversations(pub Vec<Conversation>);
 
@@ -296,6 +304,7 @@ impl<'a> Reader<'a> {
 
     fn conversation(&self, view: ConversationView) -> Result<Conversation, client::Error> {
         let contact = view.peer.map(|peer| self.client.contact_of(peer)).transpose()?.flatten();
+        let loud = number(view.loud());
         let last = view.last.as_ref().map(|line| self.line(&view, line)).transpose()?;
         Ok(Conversation {
             id: view.id.to_string(),
@@ -305,6 +314,10 @@ impl<'a> Reader<'a> {
             topic: view.topic,
             state: State::from(view.state),
             unread: number(view.unread),
+            loud,
+            pinned: view.pinned,
+            muted: view.muted,
+            draft: view.draft,
             unread_mentions: number(view.unread_mentions),
             timer: view.timer,
             undecryptable: number(view.undecryptable),

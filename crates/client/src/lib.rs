@@ -34,6 +34,7 @@ mod group;
 mod incoming;
 mod key_packages;
 mod link;
+mod local;
 mod login;
 mod memory;
 mod mention;

@@ -48,7 +48,7 @@ export function Chat({ conversation, account, at, again }: ChatProps) {
       {state === "left" ? (
         <p className="dim closed">{say("left")}</p>
       ) : (
-        <Composer key={id} conversation={id} reference={reference} setReference={setReference} onDone={changed} />
+        <Composer key={id} conversation={conversation} again={again} reference={reference} setReference={setReference} onDone={changed} />
       )}
     </main>
   );

@@ -2,11 +2,14 @@
 
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { Button, TextArea, TextField } from "react-aria-components";
-import type { Line } from "../core/wasm/mifeng_wasm";
+import type { Conversation, Line } from "../core/wasm/mifeng_wasm";
 import { say } from "../words";
 import { session, useDo, useEvents } from "./client";
 import { whatSummary } from "./line";
 import { Icon } from "./parts";
+
+/** A pause in writing after which it is kept. */
+const KEEP_AFTER_MS = 400;
 
 /** A message that the next one refers to. */
 export interface Reference {
@@ -28,14 +31,16 @@ export function Typing({ conversation, own }: { conversation: string; own: strin
 }
 
 interface ComposerProps {
-  conversation: string;
+  conversation: Conversation;
   reference: Reference | undefined;
   setReference: (reference: Reference | undefined) => void;
   onDone: () => void;
+  again: () => void;
 }
 
-export function Composer({ conversation, reference, setReference, onDone }: ComposerProps) {
-  const [text, setText] = useDraft(conversation);
+export function Composer({ conversation, reference, setReference, onDone, again }: ComposerProps) {
+  const { id, draft } = conversation;
+  const { text, setText, keep } = useDraft(conversation, again);
   const field = useRef<HTMLTextAreaElement>(null);
   const perform = useDo();
   useEffect(() => {
@@ -48,12 +53,18 @@ export function Composer({ conversation, reference, setReference, onDone }: Comp
     const target = reference?.line.id ?? undefined;
     const done =
       reference?.kind === "edit"
-        ? await perform("edit", conversation, target ?? "", words)
-        : await perform("send", conversation, words, target);
+        ? await perform("edit", id, target ?? "", words)
+        : await perform("send", id, words, target);
     if (!done) return;
-    setText("");
+    // What was begun before the edit is there again.
+    if (reference?.kind === "edit") setText(draft);
+    else keep("", true);
     setReference(undefined);
     onDone();
+  };
+  const drop = () => {
+    setReference(undefined);
+    if (reference?.kind === "edit") setText(draft);
   };
   const key = (event: KeyboardEvent) => {
     if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
@@ -61,8 +72,7 @@ export function Composer({ conversation, reference, setReference, onDone }: Comp
       void send();
     }
     if (event.key === "Escape" && reference) {
-      setReference(undefined);
-      if (reference.kind === "edit") setText("");
+      drop();
     }
   };
   return (
@@ -72,13 +82,14 @@ export function Composer({ conversation, reference, setReference, onDone }: Comp
           <span>
             <strong>{say(reference.kind === "edit" ? "editing" : "replyingTo")}</strong> {whatSummary(reference.line.what)}
           </span>
-          <Button className="quiet icon small" aria-label={say("cancel")} onPress={() => setReference(undefined)}><Icon name="close" /></Button>
+          <Button className="quiet icon small" aria-label={say("cancel")} onPress={drop}><Icon name="close" /></Button>
         </div>
       )}
       <form onSubmit={(event) => { event.preventDefault(); void send(); }}>
         <TextField aria-label={say("write")} value={text} onKeyDown={key} onChange={(text) => {
-          setText(text);
-          if (text !== "") session.call("typing", conversation).catch(() => undefined);
+          if (reference?.kind === "edit") setText(text);
+          else keep(text);
+          if (text !== "") session.call("typing", id).catch(() => undefined);
         }}>
           <TextArea ref={field} rows={Math.min(8, text.split("\n").length)} placeholder={say("write")} />
         </TextField>
@@ -88,13 +99,33 @@ export function Composer({ conversation, reference, setReference, onDone }: Comp
   );
 }
 
-const drafts = new Map<string, string>();
-
-/** What was begun in a conversation waits there while the tab is open. */
-function useDraft(conversation: string): [string, (text: string) => void] {
-  const [text, setText] = useState(() => drafts.get(conversation) ?? "");
-  return [text, (text) => {
-    drafts.set(conversation, text);
+/** What was begun in a conversation waits there: the client keeps it. `keep` takes a text, and with `now` before anything else happens. */
+function useDraft({ id, draft }: Conversation, again: () => void): { text: string; setText: (text: string) => void; keep: (text: string, now?: boolean) => void } {
+  const [text, setText] = useState(draft);
+  const unsaved = useRef<string>(undefined);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const save = () => {
+    clearTimeout(timer.current);
+    if (unsaved.current === undefined) return;
+    session.call("setDraft", id, unsaved.current).then(again, () => undefined);
+    unsaved.current = undefined;
+  };
+  const keep = (text: string, now = false) => {
     setText(text);
-  }];
+    unsaved.current = text;
+    clearTimeout(timer.current);
+    if (now) save();
+    else timer.current = setTimeout(save, KEEP_AFTER_MS);
+  };
+  useEffect(() => {
+    // A page that is put away may not come back.
+    document.addEventListener("visibilitychange", save);
+    addEventListener("pagehide", save);
+    return () => {
+      document.removeEventListener("visibilitychange", save);
+      removeEventListener("pagehide", save);
+      save();
+    };
+  }, []);
+  return { text, setText, keep };
 }

@@ -1,4 +1,5 @@
-// What a conversation is called, what it is about, and how long its messages stay.
+// A conversation's settings: for everybody what it is called, what it is about and how long its messages stay; for this device whether
+// it is pinned or muted.
 
 import { useId, useState, type FormEvent } from "react";
 import { Button, Form } from "react-aria-components";
@@ -7,7 +8,7 @@ import { duration } from "../text";
 import { language, say } from "../words";
 import { useDo } from "./client";
 import type { SheetProps } from "./dialogs";
-import { Field, Sheet } from "./parts";
+import { Field, Sheet, Toggle } from "./parts";
 
 /** Seconds after reading that can be chosen. */
 const TIMERS = [0, 300, 3_600, 86_400, 604_800, 2_419_200];
@@ -20,9 +21,20 @@ interface DetailsProps {
 export function Details({ isOpen, onClose, ...rest }: DetailsProps & SheetProps) {
   return (
     <Sheet title={say("details")} isOpen={isOpen} onClose={onClose}>
+      <Local {...rest} />
       <Timer {...rest} />
       {rest.conversation.state !== "left" && <Titles {...rest} onClose={onClose} />}
     </Sheet>
+  );
+}
+
+function Local({ conversation: { id, pinned, muted }, again }: DetailsProps) {
+  const perform = useDo();
+  return (
+    <>
+      <Toggle label={say("pinned")} isSelected={pinned} onChange={(pinned) => void perform("setPinned", id, pinned).then(again)} />
+      <Toggle label={say("muted")} isSelected={muted} onChange={(muted) => void perform("setMuted", id, muted).then(again)} />
+    </>
   );
 }
 

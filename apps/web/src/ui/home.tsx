@@ -22,10 +22,10 @@ export function Home({ status, account }: HomeProps) {
   const [conversations, again] = useAnswer((event) => event.type !== "typing" && event.type !== "contact", "conversations");
   const { chosen, at } = useChosen();
   const open = conversations?.find((conversation) => conversation.id === chosen);
-  const unread = conversations?.reduce((sum, conversation) => sum + conversation.unread, 0) ?? 0;
+  const loud = conversations?.reduce((sum, conversation) => sum + conversation.loud, 0) ?? 0;
   useEffect(() => {
-    document.title = unread > 0 ? `(${unread}) Mifeng` : "Mifeng";
-  }, [unread]);
+    document.title = loud > 0 ? `(${loud}) Mifeng` : "Mifeng";
+  }, [loud]);
   return (
     <div className={`home${chosen === "" ? "" : " with-chat"}`}>
       <aside className="side">
@@ -94,27 +94,35 @@ function List({ conversations, chosen }: { conversations: Conversation[] | undef
         onSelectionChange={(keys) => keys !== "all" && keys.size > 0 && choose(String([...keys][0]))}
         renderEmptyState={() => conversations && <p className="dim empty">{say(wanted === "" ? "noConversations" : "noMatch")}</p>}
       >
-        {shown.map((conversation) => <Entry key={conversation.id} conversation={conversation} />)}
+        {shown.map((conversation) => <Entry key={conversation.id} conversation={conversation} isOpen={conversation.id === chosen} />)}
       </GridList>
       {wanted !== "" && <Findings wanted={wanted} />}
     </>
   );
 }
 
-function Entry({ conversation }: { conversation: Conversation }) {
-  const { id, title, group, last, unread, unreadMentions } = conversation;
+function Entry({ conversation, isOpen }: { conversation: Conversation; isOpen: boolean }) {
+  const { id, title, group, last, unread, unreadMentions, loud, pinned, muted, draft } = conversation;
   const words = last ? lineSummary(last, group) : say(conversation.state === "active" ? "nothingYet" : "starting");
   return (
     <GridListItem id={id} className="entry" textValue={title}>
       <Avatar name={title} group={group} />
       <div className="words">
         <span className="title">{title}</span>
-        <span className="preview">{words}</span>
+        {draft !== "" && !isOpen ? (
+          <span className="preview"><span className="draft">{say("draft")}</span> {draft}</span>
+        ) : (
+          <span className="preview">{words}</span>
+        )}
       </div>
       <div className="marks">
-        {last && <time dateTime={new Date(last.at).toISOString()}>{shortTime(last.at)}</time>}
+        <span className="when">
+          {pinned && <Icon name="pin" label={say("pinned")} />}
+          {muted && <Icon name="mute" label={say("muted")} />}
+          {last && <time dateTime={new Date(last.at).toISOString()}>{shortTime(last.at)}</time>}
+        </span>
         {unread > 0 && (
-          <span className={`unread${unreadMentions > 0 ? " named" : ""}`}>
+          <span className={`unread${loud > 0 ? "" : " low"}`}>
             {unreadMentions > 0 && "@"}
             {unread}
             <span className="hidden"> {say("unread")}</span>

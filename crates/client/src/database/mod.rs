@@ -8,6 +8,7 @@ pub(crate) mod device;
 pub(crate) mod expiry;
 pub(crate) mod key_package;
 pub(crate) mod link;
+pub(crate) mod local;
 pub(crate) mod message;
 pub(crate) mod meta;
 pub(crate) mod mls;
@@ -81,6 +82,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_expiry.sql"),
     include_str!("migrations/0004_restores.sql"),
     include_str!("migrations/0005_unreadable.sql"),
+    include_str!("migrations/0006_local.sql"),
 ];
 
 /// More than there are: preparing one takes longer than most of them run.
