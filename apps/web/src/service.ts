@@ -25,6 +25,8 @@ const scope = self as unknown as Scope;
 const { version, files } = __SHELL__;
 const PREFIX = "mifeng-shell-";
 const CACHE = PREFIX + version;
+const ATTEMPTS = 10;
+const PAUSE_MS = 200;
 
 scope.addEventListener("install", (event) => event.waitUntil(keep()));
 scope.addEventListener("activate", (event) => event.waitUntil(takeOver()));
@@ -60,10 +62,13 @@ async function takeOver(): Promise<void> {
   await scope.clients.claim();
 }
 
-/** A single tab that was just loaded loses nothing by being loaded again. */
+/** A single tab that was just loaded loses nothing by being loaded again. What it showed before is counted for a moment. */
 async function takeIfAlone(): Promise<void> {
-  const tabs = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
-  if (tabs.length === 1) await scope.skipWaiting();
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const tabs = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
+    if (tabs.length <= 1) return scope.skipWaiting();
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
 }
 
 /** The kept file. A browser that has thrown it away asks the server; what is named by its hash is no other there. */

@@ -5,6 +5,7 @@ import { scriptUrl } from "./scripts";
 
 const SCRIPT = "/service.js";
 const LOOK_AGAIN_MS = 60_000;
+const ASK_AFTER_MS = [0, 1_000, 3_000];
 
 export interface Shell {
   /** Asks the server for a new version, at most once a minute. */
@@ -24,7 +25,9 @@ export async function keepShell(waits: () => void): Promise<Shell | undefined> {
     isKept = true;
   });
   const registration = await workers.register(scriptUrl(SCRIPT), { updateViaCache: "none" });
-  registration.waiting?.postMessage("take-if-alone");
+  // Asked again, because a worker that is just being started may lose the question.
+  const before = registration.waiting;
+  for (const afterMs of ASK_AFTER_MS) setTimeout(() => before?.postMessage("take-if-alone"), afterMs);
   const found = () => {
     if (registration.waiting && isKept) waits();
   };

@@ -19,7 +19,7 @@ test("a page opens without the server, is read and written, and sends when the s
   await say(page, "said before");
   await bubble(page, "said before", "Sent").waitFor();
   await kept(page);
-  assert.deepEqual(browser.complaints, []);
+  assert.equal(browser.complaints.length, 0);
 
   await stage.stop();
   await page.reload();
@@ -63,7 +63,8 @@ test("the service worker keeps the page's files and nothing else", async () => {
     for (const cache of await caches.keys()) {
       for (const request of await (await caches.open(cache)).keys()) {
         const response = await caches.match(request);
-        const holds = (await response?.text())?.includes("never in a cache") ?? true;
+        const text = response === undefined ? "" : await response.text();
+        const holds = text.includes("never in a cache");
         all.push({ cache, path: new URL(request.url).pathname, policy: response?.headers.get("content-security-policy") ?? null, holds });
       }
     }
