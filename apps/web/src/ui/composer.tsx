@@ -39,8 +39,8 @@ interface ComposerProps {
 }
 
 export function Composer({ conversation, reference, setReference, onDone, again }: ComposerProps) {
-  const { id, draft } = conversation;
-  const { text, setText, keep } = useDraft(conversation, again);
+  const { id } = conversation;
+  const { text, setText, keep, restore } = useDraft(conversation, again);
   const field = useRef<HTMLTextAreaElement>(null);
   const perform = useDo();
   useEffect(() => {
@@ -57,23 +57,21 @@ export function Composer({ conversation, reference, setReference, onDone, again 
         : await perform("send", id, words, target);
     if (!done) return;
     // What was begun before the edit is there again.
-    if (reference?.kind === "edit") setText(draft);
+    if (reference?.kind === "edit") restore();
     else keep("", true);
     setReference(undefined);
     onDone();
   };
   const drop = () => {
     setReference(undefined);
-    if (reference?.kind === "edit") setText(draft);
+    if (reference?.kind === "edit") restore();
   };
   const key = (event: KeyboardEvent) => {
     if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
       event.preventDefault();
       void send();
     }
-    if (event.key === "Escape" && reference) {
-      drop();
-    }
+    if (event.key === "Escape" && reference) drop();
   };
   return (
     <div className="composer">
@@ -99,9 +97,19 @@ export function Composer({ conversation, reference, setReference, onDone, again 
   );
 }
 
-/** What was begun in a conversation waits there: the client keeps it. `keep` takes a text, and with `now` before anything else happens. */
-function useDraft({ id, draft }: Conversation, again: () => void): { text: string; setText: (text: string) => void; keep: (text: string, now?: boolean) => void } {
+interface Draft {
+  text: string;
+  setText: (text: string) => void;
+  /** Takes a text as the draft, at once or after a pause. */
+  keep: (text: string, now?: boolean) => void;
+  /** Shows the draft again. */
+  restore: () => void;
+}
+
+/** What was begun in a conversation waits there: the client keeps it. */
+function useDraft({ id, draft }: Conversation, again: () => void): Draft {
   const [text, setText] = useState(draft);
+  const begun = useRef(draft);
   const unsaved = useRef<string>(undefined);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const save = () => {
@@ -112,6 +120,7 @@ function useDraft({ id, draft }: Conversation, again: () => void): { text: strin
   };
   const keep = (text: string, now = false) => {
     setText(text);
+    begun.current = text;
     unsaved.current = text;
     clearTimeout(timer.current);
     if (now) save();
@@ -127,5 +136,5 @@ function useDraft({ id, draft }: Conversation, again: () => void): { text: strin
       save();
     };
   }, []);
-  return { text, setText, keep };
+  return { text, setText, keep, restore: () => setText(begun.current) };
 }

@@ -16,6 +16,7 @@ const SIDE = 60;
 const NEAR = 15;
 /** Nearer to the end than this, what is new is scrolled to. */
 const AT_END_PX = 40;
+const SEEK_MS = 3_000;
 const TOGETHER_MS = 5 * 60_000;
 
 /** The part that is shown, and how it is moved. */
@@ -142,6 +143,7 @@ function useScrolling(view: View) {
   const held = useRef<{ key: string; top: number }>(undefined);
   const reached = useRef<string>(undefined);
   const rows = () => [...(scroller.current?.querySelectorAll<HTMLElement>("[data-key]") ?? [])];
+  const isSeeking = () => view.sought !== undefined && view.sought !== reached.current;
   const hold = () => {
     const top = scroller.current?.getBoundingClientRect().top ?? 0;
     const row = rows().find((row) => row.getBoundingClientRect().bottom > top);
@@ -150,7 +152,7 @@ function useScrolling(view: View) {
   useLayoutEffect(() => {
     const box = scroller.current;
     if (!box || !view.window) return;
-    const looked = view.sought !== reached.current ? rows().find((row) => row.dataset["place"] === view.sought) : undefined;
+    const looked = isSeeking() ? rows().find((row) => row.dataset["place"] === view.sought) : undefined;
     const kept = rows().find((row) => row.dataset["key"] === held.current?.key);
     if (looked) {
       reached.current = view.sought;
@@ -161,6 +163,12 @@ function useScrolling(view: View) {
     else if (kept && held.current) box.scrollTop += kept.getBoundingClientRect().top - held.current.top;
     hold();
   }, [view.window]);
+  useEffect(() => {
+    if (view.sought === undefined) reached.current = undefined;
+    // A line that is not there any more is not waited for.
+    const timer = setTimeout(() => (reached.current = view.sought), SEEK_MS);
+    return () => clearTimeout(timer);
+  }, [view.sought]);
   useEffect(() => {
     const box = scroller.current;
     if (!box) return;
@@ -174,6 +182,8 @@ function useScrolling(view: View) {
     const [box, part] = [scroller.current, view.window];
     if (!box || !part) return;
     hold();
+    // What is still on the page is being left: it does not say where to stay.
+    if (isSeeking()) return;
     view.sticks.current = !part.later && box.scrollHeight - box.scrollTop - box.clientHeight < AT_END_PX;
     if (view.sticks.current) return view.show(undefined);
     const bottom = box.getBoundingClientRect().bottom;

@@ -61,7 +61,7 @@ test("a group gets a name, a topic, a timer and another admin", async () => {
   await page.getByLabel("Topic").fill("honey");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByRole("heading", { name: "Bumblebees" }).waitFor();
-  await page.getByText("@eve set the topic “honey”").waitFor();
+  await page.getByRole("log").getByText("@eve set the topic “honey”").waitFor();
   const chat = await until("fay hears of it", () => {
     fay.run("tail");
     const chat = fay.run("chats")[0];
@@ -73,7 +73,7 @@ test("a group gets a name, a topic, a timer and another admin", async () => {
   await page.getByRole("button", { name: "Make admin: @fay" }).click();
   await page.getByRole("button", { name: "Not an admin any more: @fay" }).waitFor();
   await closeSheet(page);
-  await page.getByText("@eve made @fay").waitFor();
+  await page.getByRole("log").getByText("@eve made @fay").waitFor();
   await page.getByRole("button", { name: "Members" }).click();
   await page.getByRole("button", { name: "Not an admin any more: @fay" }).click();
   await page.getByRole("button", { name: "Make admin: @fay" }).waitFor();

@@ -227,8 +227,8 @@ export function shownConversation(page: Page): string {
 
 /** Until the service worker has kept the page's files. */
 export async function kept(page: Page): Promise<void> {
-  await page.evaluate(async () => void (await navigator.serviceWorker.ready));
-  await page.waitForFunction(() => navigator.serviceWorker.controller?.state === "activated");
+  const isKept = () => page.evaluate(() => navigator.serviceWorker.controller?.state === "activated");
+  await until("the page's files are kept", async () => ((await isKept()) ? true : undefined));
 }
 
 export function composer(page: Page) {
