@@ -28,12 +28,16 @@ export function Home({ status, account }: HomeProps) {
   }, [loud]);
   return (
     <div className={`home${chosen === "" ? "" : " with-chat"}`}>
-      <aside className="side">
+      {/* What a narrow page shows alone is what it is about. */}
+      <div className="side" role={chosen === "" ? "main" : "complementary"}>
+        <h1 className="hidden">Mifeng</h1>
         <SideHead status={status} account={account} />
         <List conversations={conversations} chosen={chosen} />
-      </aside>
+      </div>
       {open ? <Chat key={open.id} conversation={open} account={account} at={at} again={again} /> : (
-        <main className="nothing"><p className="dim">{say("nothingChosen")}</p></main>
+        <section className="nothing" role={chosen === "" ? "region" : "main"} aria-label={say("message")}>
+          <p className="dim">{say("nothingChosen")}</p>
+        </section>
       )}
     </div>
   );
@@ -43,7 +47,7 @@ function SideHead({ status, account }: HomeProps) {
   const [dialog, setDialog] = useState<"new" | "link" | "devices" | "settings" | "about">();
   const close = () => setDialog(undefined);
   return (
-    <header className="side-head">
+    <div className="side-head">
       <Avatar name={account.handle} />
       <div className="who">
         <strong>@{account.handle}</strong>
@@ -70,7 +74,7 @@ function SideHead({ status, account }: HomeProps) {
       <Devices isOpen={dialog === "devices"} onClose={close} />
       <Settings isOpen={dialog === "settings"} onClose={close} />
       <About isOpen={dialog === "about"} onClose={close} account={account} />
-    </header>
+    </div>
   );
 }
 
@@ -85,7 +89,7 @@ function List({ conversations, chosen }: { conversations: Conversation[] | undef
         <Input placeholder={say("search")} />
       </SearchField>
       <GridList
-        className="list"
+        className={wanted === "" ? "list" : "list few"}
         aria-label={say("conversations")}
         selectionMode="single"
         selectionBehavior="replace"
