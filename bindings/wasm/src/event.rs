@@ -69,6 +69,8 @@ pub enum Event {
         /// By this device's clock, in milliseconds.
         until: f64,
     },
+    /// Somebody's devices are others; perhaps this person's.
+    Devices,
     /// Something that a person should read.
     Notice {
         /// Where.
@@ -84,10 +86,10 @@ pub enum Event {
 }
 
 impl Event {
-    /// What JavaScript is told of an event; `None`: nothing that it would show.
-    pub(crate) fn of(told: Told) -> Option<Self> {
+    /// What JavaScript is told of an event.
+    pub(crate) fn of(told: Told) -> Self {
         let changed = |conversation: wire::ConversationId| Self::Changed { conversation: conversation.to_string() };
-        Some(match told {
+        match told {
             Told::Joined { handle, .. } | Told::Linked { handle, .. } => Self::Joined { handle },
             Told::JoinRefused(refusal) | Told::LoginRefused(refusal) | Told::LinkRefused(refusal) => {
                 Self::refused(&refusal)
@@ -139,8 +141,8 @@ impl Event {
             }
             Told::RevokeRefused { refusal, .. } => Self::Notice { conversation: None, reason: refusal.to_string() },
             Told::ContactRefused { reason, .. } => Self::Notice { conversation: None, reason: reason.to_string() },
-            Told::DeviceRevoked(_) | Told::DevicesChanged { .. } => return None,
-        })
+            Told::DeviceRevoked(_) | Told::DevicesChanged { .. } => Self::Devices,
+        }
     }
 
     fn refused(refusal: &wire::Refusal) -> Self {

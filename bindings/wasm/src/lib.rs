@@ -7,6 +7,8 @@
 mod content;
 mod error;
 mod event;
+mod manage;
+mod person;
 mod profile;
 mod view;
 

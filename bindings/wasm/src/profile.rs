@@ -2,7 +2,8 @@
 
 use crate::error::{from_client, malformed, thrown};
 use crate::event::Event;
-use crate::view::{Contact, Conversations, Invitation, Lines, Member, Members, Reader, Status};
+use crate::person::{Contact, Member, Members};
+use crate::view::{Conversations, Findings, Invitation, Reader, Status, Window};
 use client::content::{Body, Content, Reaction};
 use client::{Client, DatabaseKey};
 use js_sys::Function;
@@ -13,10 +14,10 @@ use tsify::{Ts, Tsify};
 use wasm_bindgen::prelude::*;
 use wire::{ConversationId, InviteLink, MessageId, UserId};
 
-/// So many lines are read at once at most.
-const LINES_MAX: u32 = 2_000;
+/// So many lines are read at once at most, in either direction, and as many are found.
+const LINES_MAX: u32 = 500;
 
-type Result<T> = std::result::Result<T, JsValue>;
+pub(crate) type Result<T> = std::result::Result<T, JsValue>;
 
 /// This origin's profile. Calls return what is durable; what comes of them later is told.
 #[wasm_bindgen]
@@ -42,9 +43,9 @@ impl Profile {
         let listener = Box::new(move |told: std::result::Result<_, client::Error>| {
             let event = match told {
                 Ok(event) => Event::of(event),
-                Err(error) => Some(Event::Failed { reason: error.to_string() }),
+                Err(error) => Event::Failed { reason: error.to_string() },
             };
-            if let Some(event) = event.and_then(|event| event.into_ts().ok()) {
+            if let Ok(event) = event.into_ts() {
                 // What a listener throws is its own.
                 let _ = listener.call1(&JsValue::NULL, &event.js_value());
             }
@@ -114,13 +115,29 @@ impl Profile {
         shown(Conversations(self.read(|reader| reader.conversations())?))
     }
 
-    /// The last lines of a conversation, 2000 at most.
+    /// The line at a place with so many before and after it, 500 each at most; without a place, the last ones.
     ///
     /// # Errors
     /// `malformed`, `failed`.
-    pub fn lines(&self, conversation: &str, limit: u32) -> Result<Ts<Lines>> {
+    pub fn window(
+        &self,
+        conversation: &str,
+        at: Option<String>,
+        before: u32,
+        after: u32,
+    ) -> Result<Option<Ts<Window>>> {
         let id = conversation_id(conversation)?;
-        shown(Lines(self.read(|reader| reader.lines(id, limit.min(LINES_MAX)))?))
+        let at = at.map(|place| place.parse().map_err(|_| malformed("the place of a line"))).transpose()?;
+        let (before, after) = (before.min(LINES_MAX), after.min(LINES_MAX));
+        self.read(|reader| reader.window(id, at, before, after))?.map(shown).transpose()
+    }
+
+    /// Lines that hold every part of the query, the newest first, 500 at most.
+    ///
+    /// # Errors
+    /// `failed`.
+    pub fn search(&self, query: &str, limit: u32) -> Result<Ts<Findings>> {
+        shown(Findings(self.read(|reader| reader.search(query, limit.min(LINES_MAX)))?))
     }
 
     /// Who is in a conversation.
@@ -261,16 +278,6 @@ impl Profile {
         self.call(|client| client.send(id, &Content::new(Body::Reaction(reaction), now()), now())).map(drop)
     }
 
-    /// New messages disappear so many seconds after they were read; 0: they stay.
-    ///
-    /// # Errors
-    /// `malformed`, `refused`, `failed`.
-    #[wasm_bindgen(js_name = setTimer)]
-    pub fn set_timer(&self, conversation: &str, seconds: u32) -> Result<()> {
-        let id = conversation_id(conversation)?;
-        self.call(|client| client.set_timer(id, seconds, now())).map(drop)
-    }
-
     /// Everything in the conversation was read.
     ///
     /// # Errors
@@ -290,25 +297,25 @@ impl Profile {
         self.call(|client| client.typing(id, now()))
     }
 
-    fn call<T>(&self, call: impl FnOnce(&mut Client) -> std::result::Result<T, client::Error>) -> Result<T> {
+    pub(crate) fn call<T>(&self, call: impl FnOnce(&mut Client) -> std::result::Result<T, client::Error>) -> Result<T> {
         self.shell.call(call).map_err(|error| from_client(&error))
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> std::result::Result<T, client::Error>) -> Result<T> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> std::result::Result<T, client::Error>) -> Result<T> {
         self.shell.ask(|client| read(&Reader::new(client))).map_err(|error| from_client(&error))
     }
 }
 
 /// A view as JavaScript takes it.
-fn shown<T: Tsify + serde::Serialize>(view: T) -> Result<Ts<T>> {
+pub(crate) fn shown<T: Tsify + serde::Serialize>(view: T) -> Result<Ts<T>> {
     view.into_ts().map_err(|error| thrown("failed", &error))
 }
 
-fn conversation_id(text: &str) -> Result<ConversationId> {
+pub(crate) fn conversation_id(text: &str) -> Result<ConversationId> {
     text.parse().map_err(|_| malformed("a conversation's id"))
 }
 
-fn user_id(text: &str) -> Result<UserId> {
+pub(crate) fn user_id(text: &str) -> Result<UserId> {
     text.parse().map_err(|_| malformed("a person's id"))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::content::{Block, blocks};
 use client::content::{Body, MessageView};
-use client::{Client, ConversationState, ConversationView, MemberView, MessageState, Notice, Verification};
+use client::{Client, ConversationState, ConversationView, LinePlace, MessageState, Notice, PageLine, Verification};
 use serde::Serialize;
 use tsify::Tsify;
 use wire::{ConversationId, MessageId, UserId};
@@ -74,11 +74,19 @@ pub struct Conversation {
     pub forked: bool,
     /// What is known of the other person's keys.
     pub verification: Option<Trust>,
+    /// It stands above those that are not.
+    pub pinned: bool,
+    /// It asks for attention only where it names the person.
+    pub muted: bool,
+    /// Unread lines that ask for attention.
+    pub loud: f64,
+    /// What was begun to be written; empty: nothing.
+    pub draft: String,
     /// The last line.
     pub last: Option<Line>,
 }
 
-/// All conversations, the one with the newest line first.
+/// All conversations: those that are pinned, then the others, the one with the newest line first.
 #[derive(Debug, Serialize, Tsify)]
 pub struct Conversations(pub Vec<Conversation>);
 
@@ -116,8 +124,8 @@ pub enum Trust {
 pub struct Line {
     /// Its id; absent when the message could not be read.
     pub id: Option<String>,
-    /// Its place in the log, once recorded.
-    pub seq: Option<f64>,
+    /// Where it stands, if it stands by itself; another line that was sent has another one, once recorded.
+    pub place: Option<String>,
     /// The author's handle, if it is known.
     pub author: Option<String>,
     /// This person wrote it.
@@ -144,9 +152,33 @@ pub struct Line {
     pub source: String,
 }
 
-/// Lines of a conversation, oldest first.
+/// A part of a conversation.
 #[derive(Debug, Serialize, Tsify)]
-pub struct Lines(pub Vec<Line>);
+pub struct Window {
+    /// Its lines, oldest first.
+    pub lines: Vec<Line>,
+    /// There are lines before it.
+    pub earlier: bool,
+    /// There are lines after it.
+    pub later: bool,
+}
+
+/// A line that was searched for.
+#[derive(Debug, Serialize, Tsify)]
+pub struct Found {
+    /// Where it is.
+    pub conversation: String,
+    /// What to call that.
+    pub title: String,
+    /// That is a group.
+    pub group: bool,
+    /// The line.
+    pub line: Line,
+}
+
+/// Lines that were searched for, newest first.
+#[derive(Debug, Serialize, Tsify)]
+pub struct Findings(pub Vec<Found>);
 
 /// Where a line is.
 #[derive(Debug, Serialize, Tsify)]
@@ -239,47 +271,14 @@ pub struct Reacted {
     pub mine: bool,
 }
 
-/// A member of a conversation.
-#[derive(Debug, Serialize, Tsify)]
-pub struct Member {
-    /// Who.
-    pub user: String,
-    /// The handle.
-    pub handle: String,
-    /// May add, remove and promote others.
-    pub admin: bool,
-    /// How many devices read along.
-    pub devices: u32,
-}
-
-/// The members of a conversation.
-#[derive(Debug, Serialize, Tsify)]
-pub struct Members(pub Vec<Member>);
-
-/// A person's keys, to be compared.
-#[derive(Debug, Serialize, Tsify)]
-#[serde(rename_all = "camelCase")]
-pub struct Contact {
-    /// Who.
-    pub user: String,
-    /// The handle.
-    pub handle: String,
-    /// The same on both sides.
-    pub safety_number: String,
-    /// Whether it was compared.
-    pub verification: Trust,
-    /// Why the server's last word about the person was refused, if it was.
-    pub refused: Option<String>,
-}
-
 /// Whose words are shown to whom: what every line is looked at with.
 pub(crate) struct Reader<'a> {
-    client: &'a Client,
+    pub(crate) client: &'a Client,
     own: Option<UserId>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "JavaScript's numbers hold 53 bits: enough for counts and times")]
-const fn number(count: u64) -> f64 {
+pub(crate) const fn number(count: u64) -> f64 {
     count as f64
 }
 
@@ -305,6 +304,7 @@ impl<'a> Reader<'a> {
 
     fn conversation(&self, view: ConversationView) -> Result<Conversation, client::Error> {
         let contact = view.peer.map(|peer| self.client.contact_of(peer)).transpose()?.flatten();
+        let loud = number(view.loud());
         let last = view.last.as_ref().map(|line| self.line(&view, line)).transpose()?;
         Ok(Conversation {
             id: view.id.to_string(),
@@ -314,6 +314,10 @@ impl<'a> Reader<'a> {
             topic: view.topic,
             state: State::from(view.state),
             unread: number(view.unread),
+            loud,
+            pinned: view.pinned,
+            muted: view.muted,
+            draft: view.draft,
             unread_mentions: number(view.unread_mentions),
             timer: view.timer,
             undecryptable: number(view.undecryptable),
@@ -323,9 +327,31 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(crate) fn lines(&self, id: ConversationId, limit: u32) -> Result<Vec<Line>, client::Error> {
-        let Some(view) = self.client.conversation(id)? else { return Ok(Vec::new()) };
-        self.client.lines(id, limit)?.iter().map(|line| self.line(&view, line)).collect()
+    pub(crate) fn window(
+        &self,
+        id: ConversationId,
+        at: Option<LinePlace>,
+        before: u32,
+        after: u32,
+    ) -> Result<Option<Window>, client::Error> {
+        let Some(view) = self.client.conversation(id)? else { return Ok(None) };
+        let client::Window { lines, earlier, later } = self.client.window(id, at, before, after)?;
+        let placed = |line: PageLine| {
+            Ok::<_, client::Error>(Line { place: Some(line.place.to_string()), ..self.line(&view, &line.line)? })
+        };
+        let lines = lines.into_iter().map(placed).collect::<Result<_, _>>()?;
+        Ok(Some(Window { lines, earlier, later }))
+    }
+
+    pub(crate) fn search(&self, query: &str, limit: u32) -> Result<Vec<Found>, client::Error> {
+        let mut findings = Vec::new();
+        for (id, found) in self.client.search(query, limit)? {
+            let Some(view) = self.client.conversation(id)? else { continue };
+            let place = found.id.map(|message| self.client.place_of(id, message)).transpose()?.flatten();
+            let line = Line { place: place.map(|place| place.to_string()), ..self.line(&view, &found)? };
+            findings.push(Found { conversation: id.to_string(), group: view.peer.is_none(), title: view.title, line });
+        }
+        Ok(findings)
     }
 
     fn line(&self, view: &ConversationView, line: &MessageView) -> Result<Line, client::Error> {
@@ -337,7 +363,7 @@ impl<'a> Reader<'a> {
         });
         Ok(Line {
             id: line.id.map(|id| id.to_string()),
-            seq: line.seq.map(number),
+            place: None,
             author: line.author.map(|author| self.client.handle_of(author)).transpose()?,
             own,
             at: number(line.at),
@@ -396,25 +422,8 @@ impl<'a> Reader<'a> {
         Ok(Quoted { id: id.to_string(), author, what: Some(self.what(&line)?) })
     }
 
-    pub(crate) fn contact(&self, user: UserId) -> Result<Option<Contact>, client::Error> {
-        Ok(self.client.contact_of(user)?.map(|contact| Contact {
-            user: contact.user.to_string(),
-            handle: contact.handle,
-            safety_number: contact.safety_number,
-            verification: Trust::from(contact.verification),
-            refused: contact.refused,
-        }))
-    }
-
     fn handles(&self, users: &[UserId]) -> Result<Vec<String>, client::Error> {
         users.iter().map(|user| self.client.handle_of(*user)).collect()
-    }
-}
-
-impl From<MemberView> for Member {
-    fn from(view: MemberView) -> Self {
-        let devices = u32::try_from(view.devices.len()).unwrap_or(u32::MAX);
-        Self { user: view.user.to_string(), handle: view.handle, admin: view.admin, devices }
     }
 }
 

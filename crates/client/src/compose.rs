@@ -12,7 +12,7 @@ use crate::{ConversationState, Error};
 use wire::{ConversationId, MessageId, UnixMillis, limits};
 
 /// Room for padding, framing and signature around a content.
-const CONTENT_MAX_BYTES: usize = limits::PAYLOAD_MAX_BYTES - 4_096;
+pub(crate) const CONTENT_MAX_BYTES: usize = limits::PAYLOAD_MAX_BYTES - 4_096;
 
 impl Client {
     /// Puts a message into the outbox, and sends it when that is possible. It is durable when this returns.

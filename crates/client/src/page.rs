@@ -18,7 +18,42 @@ pub struct PageLine {
     pub line: MessageView,
 }
 
+/// A part of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Its lines, oldest first.
+    pub lines: Vec<PageLine>,
+    /// There are lines before it.
+    pub earlier: bool,
+    /// There are lines after it.
+    pub later: bool,
+}
+
 impl Client {
+    /// The line at a place with up to so many before and after it; without a place, the last `before` lines.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn window(&self, id: ConversationId, at: Option<Place>, before: u32, after: u32) -> Result<Window, Error> {
+        let (db, sought) = (self.reader(), before.saturating_add(1));
+        let mut lines = match at {
+            Some(place) => page::before(db, id, place, sought)?,
+            None => page::last(db, id, sought)?,
+        };
+        let end = lines.last().map(|placed| placed.place).unwrap_or_default();
+        let earlier = lines.len() as u64 > u64::from(before);
+        lines.drain(..usize::from(earlier));
+        let mut later = false;
+        if at.is_some() {
+            let mut rest = page::after(db, id, end, after.saturating_add(2))?;
+            let wanted = (after as usize).saturating_add(1);
+            later = rest.len() > wanted;
+            rest.truncate(wanted);
+            lines.extend(rest);
+        }
+        Ok(Window { lines: self.page(id, lines)?, earlier, later })
+    }
+
     /// The last lines of a conversation, oldest first.
     ///
     /// # Errors
@@ -140,6 +175,29 @@ mod tests {
             .collect();
         assert_eq!(words(&back), all);
         assert_eq!(client.line_at(CONVERSATION, 7).unwrap().unwrap().at, 7);
+    }
+
+    #[test]
+    fn a_window_is_where_it_was_asked_for_and_knows_whether_there_is_more() {
+        let (_folder, client) = with_lines(50);
+        let all = client.last_page(CONVERSATION, 100).unwrap();
+        let window = |at: Option<usize>, before, after| {
+            let at = at.map(|at| all[at].place.to_string().parse().unwrap());
+            let Window { lines, earlier, later } = client.window(CONVERSATION, at, before, after).unwrap();
+            (words(&lines), earlier, later)
+        };
+        let part = |range: std::ops::Range<usize>| words(&all[range]);
+        assert_eq!(window(None, 10, 10), (part(42..52), true, false));
+        assert_eq!(window(None, 52, 0), (part(0..52), false, false));
+        assert_eq!(window(Some(20), 5, 5), (part(15..26), true, true));
+        assert_eq!(window(Some(20), 0, 0), (part(20..21), true, true));
+        assert_eq!(window(Some(0), 5, 5), (part(0..6), false, true));
+        assert_eq!(window(Some(51), 5, 5), (part(46..52), true, false));
+        assert_eq!(window(Some(46), 5, 5), (part(41..52), true, false));
+        assert_eq!(window(Some(5), 5, 60), (part(0..52), false, false));
+        for text in ["", "0", "2.1.1.1", "0.1.1", "0.1.1.1.1", "0.-1.1.1", "1.1.1.x"] {
+            assert!(text.parse::<Place>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::contacts;
 use crate::content::{Content, MessageView, fold};
 use crate::database::contact::{self, ContactRow};
 use crate::database::conversation::{self, ConversationRow};
+use crate::database::local::{self, Local};
 use crate::database::{MessageRow, expiry, message, outbox, page, search};
 use crate::{ConversationState, Error, Verification};
 use trust::safety_number::safety_number;
@@ -74,6 +75,12 @@ pub struct ConversationView {
     pub last: Option<MessageView>,
     /// How far others have read.
     pub read_by: Vec<(UserId, u64)>,
+    /// It stands above those that are not.
+    pub pinned: bool,
+    /// It asks for attention only where it names the person.
+    pub muted: bool,
+    /// What was begun to be written; empty: nothing.
+    pub draft: String,
 }
 
 /// Which conversation it is, and how far this device has come in it.
@@ -116,6 +123,11 @@ pub struct Status {
 }
 
 impl ConversationView {
+    /// Unread lines that ask for attention.
+    pub const fn loud(&self) -> u64 {
+        if self.muted { self.unread_mentions } else { self.unread }
+    }
+
     /// Who has told that they have read up to this place, or further.
     pub fn readers(&self, seq: u64) -> impl Iterator<Item = UserId> {
         self.read_by.iter().filter(move |(_, up_to)| *up_to >= seq).map(|(user, _)| *user)
@@ -191,14 +203,14 @@ impl Client {
         Ok(rows.map(standing).collect())
     }
 
-    /// All conversations, the one with the newest line first.
+    /// All conversations: those that are pinned, then the others, the one with the newest line first.
     ///
     /// # Errors
     /// [`Error::NotJoined`], [`Error::Database`].
     pub fn conversations(&self) -> Result<Vec<ConversationView>, Error> {
         let rows = conversation::all(self.reader())?;
         let mut views = rows.into_iter().map(|row| self.conversation_view(row)).collect::<Result<Vec<_>, _>>()?;
-        views.sort_by_key(|view| std::cmp::Reverse(view.last.as_ref().map(|line| line.at)));
+        views.sort_by_key(|view| std::cmp::Reverse((view.pinned, view.last.as_ref().map(|line| line.at))));
         Ok(views)
     }
 
@@ -292,6 +304,7 @@ impl Client {
             (None, Some(name)) => name.clone(),
             (None, None) => row.id.to_string(),
         };
+        let Local { pinned, muted, draft } = local::find(db, row.id)?;
         Ok(ConversationView {
             id: row.id,
             state: row.state,
@@ -307,6 +320,9 @@ impl Client {
             last: self.lines(row.id, 1)?.pop(),
             read_by: conversation::receipts(db, row.id)?.into_iter().filter(|(user, _)| *user != own).collect(),
             topic: row.topic,
+            pinned,
+            muted,
+            draft,
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::contacts;
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind};
-use crate::database::{contact, message};
+use crate::database::{contact, local, message};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
@@ -213,6 +213,7 @@ impl Turn<'_> {
 
     pub(crate) fn replace(&mut self, from: ConversationId, to: ConversationId) -> Result<(), Error> {
         outbox::move_messages(self.db, from, to)?;
+        local::inherit(self.db, from, to)?;
         conversation::delete(self.db, from)?;
         self.memory.attention.insert(to);
         self.tell(Event::ConversationReplaced { from, to });

@@ -165,6 +165,7 @@ mod tests {
         ("/assets/a-1.js", b"script"),
         ("/assets/a-1.js.br", b"compressed"),
         ("/assets/b-2.wasm", b"\0asm"),
+        ("/service.js", b"keeps"),
     ];
 
     async fn ask(
@@ -190,6 +191,8 @@ mod tests {
             ("/", "text/html; charset=utf-8", "no-cache"),
             ("/assets/a-1.js", "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"),
             ("/assets/b-2.wasm", "application/wasm", "public, max-age=31536000, immutable"),
+            // A browser that kept it for long would keep everything else for as long.
+            ("/service.js", "text/javascript; charset=utf-8", "no-cache"),
         ] {
             let response = ask(FILES, Method::GET, path, &[]).await;
             assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -204,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_foreign_or_inline_may_run_and_only_what_is_there_is_served() {
-        for path in ["/", "/assets/a-1.js", "/about.json"] {
+        for path in ["/", "/assets/a-1.js", "/service.js", "/about.json"] {
             let response = ask(FILES, Method::GET, path, &[]).await;
             let policy = header(&response, "content-security-policy");
             assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe-inline"), "{path}: {policy}");
@@ -239,8 +242,11 @@ mod tests {
     #[test]
     fn the_bundle_is_another_when_any_file_is() {
         let one = Assets::new(FILES);
-        let other =
-            Assets::new(&[("/index.html", b"<page>"), ("/assets/a-1.js", b"scripT"), ("/assets/b-2.wasm", b"\0asm")]);
+        let changed: Vec<_> = FILES
+            .iter()
+            .map(|(path, bytes)| (*path, if *path == "/assets/a-1.js" { b"scripT".as_slice() } else { *bytes }))
+            .collect();
+        let other = Assets::new(&changed);
         assert_ne!(one.bundle(), other.bundle());
     }
 }

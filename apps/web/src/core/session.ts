@@ -1,6 +1,7 @@
 // The tab's end of the line to the client. Nothing is kept here: what is shown is asked for when it may have changed.
 
 import type { Answer, Arguments, Method, Outcome, Report, Request } from "./protocol";
+import { scriptUrl } from "./scripts";
 import type { Event } from "./wasm/mifeng_wasm";
 import workerUrl from "./worker?worker&url";
 
@@ -13,7 +14,7 @@ export class CallError extends Error {
 }
 
 export class Session {
-  #worker = new Worker(scriptUrl(workerUrl) as string, { type: "module", name: "mifeng" });
+  #worker = new Worker(scriptUrl(workerUrl), { type: "module", name: "mifeng" });
   #waiting = new Map<number, (outcome: Outcome) => void>();
   #listeners = new Set<(event: Event) => void>();
   #next = 1;
@@ -50,19 +51,4 @@ export class Session {
   #tell(event: Event): void {
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-interface TrustedTypes {
-  createPolicy(name: string, rules: { createScriptURL(url: string): string }): { createScriptURL(url: string): unknown };
-}
-
-/** The only script that is ever started from a script: ours. Where the browser has Trusted Types, it insists on this. */
-function scriptUrl(url: string): unknown {
-  const createScriptURL = (wanted: string) => {
-    const { origin, pathname } = new URL(wanted, location.href);
-    if (origin !== location.origin || !/^\/(assets|src)\//.test(pathname)) throw new TypeError(`not our script: ${wanted}`);
-    return wanted;
-  };
-  const types = (globalThis as { trustedTypes?: TrustedTypes }).trustedTypes;
-  return types ? types.createPolicy("mifeng", { createScriptURL }).createScriptURL(url) : createScriptURL(url);
 }

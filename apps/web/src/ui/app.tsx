@@ -1,6 +1,8 @@
 // Which screen is shown: the door, or what is behind it.
 
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
+import { Button } from "react-aria-components";
+import { keepShell, type Shell } from "../core/shell";
 import { say } from "../words";
 import { Tell, useAnswer, useEvents } from "./client";
 import { Home } from "./home";
@@ -11,6 +13,7 @@ export function App() {
   const [status] = useAnswer((event) => event.type !== "typing" && event.type !== "contact", "status");
   const [told, tell] = useTelling();
   const [broken, setBroken] = useState<string>();
+  const takeNewVersion = useNewVersion();
   useEvents((event) => {
     if (event.type === "failed") setBroken(event.reason);
     if (event.type === "notice") tell(event.reason);
@@ -30,10 +33,29 @@ export function App() {
   }
   return (
     <Tell value={tell}>
+      {takeNewVersion && (
+        <p className="new-version" role="status">
+          {say("newVersion")} <Button className="primary" onPress={takeNewVersion}>{say("loadIt")}</Button>
+        </p>
+      )}
       {!status && <main className="alone"><p>{say("loading")}</p></main>}
       {status && !status.account && <Welcome />}
       {status?.account && <Home status={status} account={status.account} />}
       {told}
     </Tell>
   );
+}
+
+/** How to go over to a new version of this page, when one waits. Whenever the server is back, it may have one. */
+function useNewVersion(): (() => void) | undefined {
+  const [waits, setWaits] = useState(false);
+  const shell = useRef<Shell>(undefined);
+  useEffect(() => {
+    // A browser that keeps nothing (a private window) opens the page with the server only.
+    keepShell(() => setWaits(true)).then((kept) => void (shell.current = kept), () => undefined);
+  }, []);
+  useEvents((event) => {
+    if (event.type === "connection") shell.current?.look();
+  });
+  return waits ? () => shell.current?.take() : undefined;
 }

@@ -1,6 +1,6 @@
 // How the screens ask the client: a hook that asks again whenever something may have changed.
 
-import { createContext, use, useEffect, useRef, useState } from "react";
+import { createContext, startTransition, use, useEffect, useRef, useState } from "react";
 import type { Answer, Arguments, Method } from "../core/protocol";
 import { Session } from "../core/session";
 import type { Event } from "../core/wasm/mifeng_wasm";
@@ -26,6 +26,21 @@ export function useAnswer<M extends Method>(
   method: M,
   ...args: Arguments<M>
 ): [Answer<M> | undefined, () => void] {
+  const { answer, key, again } = useAsked(about, method, args);
+  return [answer?.key === key ? answer.value : undefined, again];
+}
+
+/** The same, but the last answer stays until there is one to other arguments. */
+export function useKept<M extends Method>(
+  about: (event: Event) => boolean,
+  method: M,
+  ...args: Arguments<M>
+): [Answer<M> | undefined, () => void] {
+  const { answer, again } = useAsked(about, method, args);
+  return [answer?.value, again];
+}
+
+function useAsked<M extends Method>(about: (event: Event) => boolean, method: M, args: Arguments<M>) {
   const [answer, setAnswer] = useState<{ key: string; value: Answer<M> }>();
   const [round, setRound] = useState(0);
   const due = useRef(false);
@@ -44,7 +59,8 @@ export function useAnswer<M extends Method>(
   useEffect(() => {
     let wanted = true;
     session.call(method, ...args).then(
-      (value) => wanted && setAnswer({ key, value }),
+      // Painting a long answer may take several frames, and gives way to what a person does.
+      (value) => startTransition(() => { if (wanted) setAnswer({ key, value }); }),
       () => undefined,
     );
     return () => {
@@ -52,7 +68,7 @@ export function useAnswer<M extends Method>(
     };
     // The key stands for the arguments.
   }, [key, round]);
-  return [answer?.key === key ? answer.value : undefined, again];
+  return { answer, key, again };
 }
 
 /** Makes a call and tells the person if it is refused; whether it was done. */

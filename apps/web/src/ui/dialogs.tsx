@@ -1,15 +1,15 @@
-// What opens over a screen: a new conversation, its members, a safety number, linking a device, about.
+// What opens over a screen: a new conversation, a safety number, linking a device, about.
 
 import { useEffect, useState, type FormEvent } from "react";
 import { Button, Form } from "react-aria-components";
-import type { Account, Conversation, Event } from "../core/wasm/mifeng_wasm";
+import type { Account, Event } from "../core/wasm/mifeng_wasm";
 import { handles } from "../text";
 import { say } from "../words";
 import { session, useAnswer, useDo, useEvents } from "./client";
 import { choose } from "./home";
-import { Avatar, Field, Sheet } from "./parts";
+import { Field, Sheet } from "./parts";
 
-interface SheetProps {
+export interface SheetProps {
   isOpen: boolean;
   onClose: () => void;
 }
@@ -17,7 +17,7 @@ interface SheetProps {
 const LOOKUP_MS = 15_000;
 
 /** Looks people up; their ids, in the same order. */
-async function findPeople(names: string[]): Promise<string[]> {
+export async function findPeople(names: string[]): Promise<string[]> {
   const ids: string[] = [];
   for (const name of names) {
     const { user, refused } = await findPerson(name);
@@ -75,63 +75,6 @@ function NewForm({ onClose }: { onClose: () => void }) {
       {wrong !== undefined && <p className="wrong" role="alert">{wrong}</p>}
       <Button type="submit" className="primary" isPending={busy}>{busy ? say("joining") : say("create")}</Button>
     </Form>
-  );
-}
-
-interface MembersProps extends SheetProps {
-  conversation: Conversation;
-  own: string;
-}
-
-export function Members({ isOpen, onClose, ...rest }: MembersProps) {
-  return (
-    <Sheet title={say("members")} isOpen={isOpen} onClose={onClose}>
-      <MemberList {...rest} onClose={onClose} />
-    </Sheet>
-  );
-}
-
-function MemberList({ conversation: { id, group }, own, onClose }: Omit<MembersProps, "isOpen">) {
-  const [members, again] = useAnswer((event) => "conversation" in event && event.conversation === id, "members", id);
-  const [wrong, setWrong] = useState<string>();
-  const [name, setName] = useState("");
-  const perform = useDo();
-  const mayChange = group && (members?.some((member) => member.user === own && member.admin) ?? false);
-  const add = async (event: FormEvent) => {
-    event.preventDefault();
-    setWrong(undefined);
-    try {
-      await session.call("addMembers", id, await findPeople(handles(name)));
-      setName("");
-    } catch (error) {
-      setWrong(error instanceof Error ? error.message : String(error));
-    }
-  };
-  return (
-    <>
-      <ul className="members">
-        {members?.map(({ user, handle, admin, devices }) => (
-          <li key={user}>
-            <Avatar name={handle} />
-            <span className="words">
-              <span className="title">@{handle}{user === own && ` (${say("you")})`}</span>
-              <span className="dim">{say("devices", { count: String(devices) })}{admin && ` · ${say("admin")}`}</span>
-            </span>
-            {mayChange && user !== own && (
-              <Button className="quiet danger" onPress={() => void perform("removeMember", id, user).then(again)}>{say("remove")}</Button>
-            )}
-          </li>
-        ))}
-      </ul>
-      {mayChange && (
-        <Form onSubmit={(event) => void add(event)}>
-          <Field label={say("addPeople")} value={name} onChange={setName} isRequired autoComplete="off" />
-          {wrong !== undefined && <p className="wrong" role="alert">{wrong}</p>}
-          <Button type="submit" className="primary">{say("add")}</Button>
-        </Form>
-      )}
-      {group && <Button className="quiet danger" onPress={() => void perform("leave", id).then(onClose)}>{say("leave")}</Button>}
-    </>
   );
 }
 

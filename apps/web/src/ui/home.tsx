@@ -9,7 +9,9 @@ import { useAnswer } from "./client";
 import { Chat } from "./chat";
 import { About, LinkDevice, NewConversation } from "./dialogs";
 import { lineSummary } from "./line";
+import { Devices, Settings } from "./own";
 import { Avatar, Icon } from "./parts";
+import { Findings } from "./search";
 
 interface HomeProps {
   status: Status;
@@ -18,30 +20,34 @@ interface HomeProps {
 
 export function Home({ status, account }: HomeProps) {
   const [conversations, again] = useAnswer((event) => event.type !== "typing" && event.type !== "contact", "conversations");
-  const chosen = useChosen();
+  const { chosen, at } = useChosen();
   const open = conversations?.find((conversation) => conversation.id === chosen);
-  const unread = conversations?.reduce((sum, conversation) => sum + conversation.unread, 0) ?? 0;
+  const loud = conversations?.reduce((sum, conversation) => sum + conversation.loud, 0) ?? 0;
   useEffect(() => {
-    document.title = unread > 0 ? `(${unread}) Mifeng` : "Mifeng";
-  }, [unread]);
+    document.title = loud > 0 ? `(${loud}) Mifeng` : "Mifeng";
+  }, [loud]);
   return (
     <div className={`home${chosen === "" ? "" : " with-chat"}`}>
-      <aside className="side">
+      {/* What a narrow page shows alone is what it is about. */}
+      <div className="side" role={chosen === "" ? "main" : "complementary"}>
+        <h1 className="hidden">Mifeng</h1>
         <SideHead status={status} account={account} />
         <List conversations={conversations} chosen={chosen} />
-      </aside>
-      {open ? <Chat key={open.id} conversation={open} account={account} again={again} /> : (
-        <main className="nothing"><p className="dim">{say("nothingChosen")}</p></main>
+      </div>
+      {open ? <Chat key={open.id} conversation={open} account={account} at={at} again={again} /> : (
+        <section className="nothing" role={chosen === "" ? "region" : "main"} aria-label={say("message")}>
+          <p className="dim">{say("nothingChosen")}</p>
+        </section>
       )}
     </div>
   );
 }
 
 function SideHead({ status, account }: HomeProps) {
-  const [dialog, setDialog] = useState<"new" | "link" | "about">();
+  const [dialog, setDialog] = useState<"new" | "link" | "devices" | "settings" | "about">();
   const close = () => setDialog(undefined);
   return (
-    <header className="side-head">
+    <div className="side-head">
       <Avatar name={account.handle} />
       <div className="who">
         <strong>@{account.handle}</strong>
@@ -55,16 +61,20 @@ function SideHead({ status, account }: HomeProps) {
       <MenuTrigger>
         <Button className="quiet icon" aria-label={say("settings")}><Icon name="more" /></Button>
         <Popover className="popover">
-          <Menu onAction={(key) => setDialog(key as "link" | "about")}>
+          <Menu onAction={(key) => setDialog(key as "link" | "devices" | "settings" | "about")}>
             <MenuItem id="link">{say("link")}</MenuItem>
+            <MenuItem id="devices">{say("ownDevices")}</MenuItem>
+            <MenuItem id="settings">{say("preferences")}</MenuItem>
             <MenuItem id="about">{say("about")}</MenuItem>
           </Menu>
         </Popover>
       </MenuTrigger>
       <NewConversation isOpen={dialog === "new"} onClose={close} />
       <LinkDevice isOpen={dialog === "link"} onClose={close} />
+      <Devices isOpen={dialog === "devices"} onClose={close} />
+      <Settings isOpen={dialog === "settings"} onClose={close} />
       <About isOpen={dialog === "about"} onClose={close} account={account} />
-    </header>
+    </div>
   );
 }
 
@@ -79,7 +89,7 @@ function List({ conversations, chosen }: { conversations: Conversation[] | undef
         <Input placeholder={say("search")} />
       </SearchField>
       <GridList
-        className="list"
+        className={wanted === "" ? "list" : "list few"}
         aria-label={say("conversations")}
         selectionMode="single"
         selectionBehavior="replace"
@@ -88,26 +98,35 @@ function List({ conversations, chosen }: { conversations: Conversation[] | undef
         onSelectionChange={(keys) => keys !== "all" && keys.size > 0 && choose(String([...keys][0]))}
         renderEmptyState={() => conversations && <p className="dim empty">{say(wanted === "" ? "noConversations" : "noMatch")}</p>}
       >
-        {shown.map((conversation) => <Entry key={conversation.id} conversation={conversation} />)}
+        {shown.map((conversation) => <Entry key={conversation.id} conversation={conversation} isOpen={conversation.id === chosen} />)}
       </GridList>
+      {wanted !== "" && <Findings wanted={wanted} />}
     </>
   );
 }
 
-function Entry({ conversation }: { conversation: Conversation }) {
-  const { id, title, group, last, unread, unreadMentions } = conversation;
+function Entry({ conversation, isOpen }: { conversation: Conversation; isOpen: boolean }) {
+  const { id, title, group, last, unread, unreadMentions, loud, pinned, muted, draft } = conversation;
   const words = last ? lineSummary(last, group) : say(conversation.state === "active" ? "nothingYet" : "starting");
   return (
     <GridListItem id={id} className="entry" textValue={title}>
       <Avatar name={title} group={group} />
       <div className="words">
         <span className="title">{title}</span>
-        <span className="preview">{words}</span>
+        {draft !== "" && !isOpen ? (
+          <span className="preview"><span className="draft">{say("draft")}</span> {draft}</span>
+        ) : (
+          <span className="preview">{words}</span>
+        )}
       </div>
       <div className="marks">
-        {last && <time dateTime={new Date(last.at).toISOString()}>{shortTime(last.at)}</time>}
+        <span className="when">
+          {pinned && <Icon name="pin" label={say("pinned")} />}
+          {muted && <Icon name="mute" label={say("muted")} />}
+          {last && <time dateTime={new Date(last.at).toISOString()}>{shortTime(last.at)}</time>}
+        </span>
         {unread > 0 && (
-          <span className={`unread${unreadMentions > 0 ? " named" : ""}`}>
+          <span className={`unread${loud > 0 ? "" : " low"}`}>
             {unreadMentions > 0 && "@"}
             {unread}
             <span className="hidden"> {say("unread")}</span>
@@ -118,7 +137,7 @@ function Entry({ conversation }: { conversation: Conversation }) {
   );
 }
 
-function shortTime(at: number): string {
+export function shortTime(at: number): string {
   const date = new Date(at);
   const today = date.toDateString() === new Date().toDateString();
   const format: Intl.DateTimeFormatOptions = today ? { hour: "2-digit", minute: "2-digit" } : { month: "short", day: "numeric" };
@@ -127,16 +146,18 @@ function shortTime(at: number): string {
 
 const PREFIX = "#/c/";
 
-function useChosen(): string {
+/** The conversation, and the place in it, that the address names. */
+function useChosen(): { chosen: string; at: string | undefined } {
   const subscribe = (changed: () => void) => {
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
   };
   const hash = useSyncExternalStore(subscribe, () => location.hash);
-  return hash.startsWith(PREFIX) ? hash.slice(PREFIX.length) : "";
+  const [chosen = "", at] = hash.startsWith(PREFIX) ? hash.slice(PREFIX.length).split("/") : [];
+  return { chosen, at };
 }
 
-/** Shows a conversation; none, for the list alone. */
-export function choose(id: string): void {
-  location.hash = id === "" ? "#/" : `${PREFIX}${id}`;
+/** Shows a conversation, or a line of it; none, for the list alone. */
+export function choose(id: string, place?: string): void {
+  location.hash = id === "" ? "#/" : `${PREFIX}${id}${place === undefined ? "" : `/${place}`}`;
 }

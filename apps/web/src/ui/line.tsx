@@ -1,13 +1,12 @@
 // One line of a conversation.
 
-import { Button, Dialog, DialogTrigger, Popover } from "react-aria-components";
 import type { Line, What } from "../core/wasm/mifeng_wasm";
 import { duration } from "../text";
 import { language, say, type Word } from "../words";
 import { Blocks, summary } from "./markdown";
 import { Avatar, Icon } from "./parts";
 
-const SYMBOLS = ["👍", "❤️", "😂", "🎉", "😮", "🙏"];
+export const SYMBOLS = ["👍", "❤️", "😂", "🎉", "😮", "🙏"];
 
 export interface LineActions {
   reply: (line: Line) => void;
@@ -16,19 +15,29 @@ export interface LineActions {
   react: (line: Line, symbol: string, removed: boolean) => void;
 }
 
+/** What opens beside a line. */
+export type MenuKind = "react" | "more";
+
 interface LineProps {
   line: Line;
   /** The line before is by the same author, and not long ago. */
   follows: boolean;
   group: boolean;
   actions: LineActions;
+  openMenu: (kind: MenuKind, line: Line, button: Element) => void;
+  /** What is open beside it. */
+  open: MenuKind | undefined;
+  /** It is the line that was looked for. */
+  sought: boolean;
 }
 
-export function LineView({ line, follows, group, actions }: LineProps) {
+export function LineView({ line, follows, group, sought, ...rest }: LineProps) {
+  const row = { "data-key": line.id ?? line.place ?? "", "data-place": line.place, tabIndex: -1 };
   const system = systemWords(line);
-  if (system !== undefined) return <li className="system">{system}</li>;
+  if (system !== undefined) return <li {...row} className={`system${sought ? " sought" : ""}`}>{system}</li>;
+  const marks = [line.own && "own", follows && "follows", line.namesMe && "names-me", sought && "sought"].filter(Boolean);
   return (
-    <li className={`line${line.own ? " own" : ""}${follows ? " follows" : ""}${line.namesMe ? " names-me" : ""}`}>
+    <li {...row} className={`line ${marks.join(" ")}`}>
       {!line.own && group && (follows ? <span className="avatar-space" /> : <Avatar name={line.author ?? "?"} />)}
       <div className="bubble">
         {!line.own && group && !follows && <strong className="author">@{line.author ?? "?"}</strong>}
@@ -40,9 +49,9 @@ export function LineView({ line, follows, group, actions }: LineProps) {
         )}
         <Words what={line.what} />
         <Marks line={line} />
-        {line.reactions.length > 0 && <Reactions line={line} actions={actions} />}
+        {line.reactions.length > 0 && <Reactions line={line} actions={rest.actions} />}
       </div>
-      {line.id !== undefined && line.id !== null && line.what.type === "words" && <Actions line={line} actions={actions} />}
+      {line.id !== undefined && line.id !== null && line.what.type === "words" && <Actions line={line} {...rest} />}
     </li>
   );
 }
@@ -81,55 +90,40 @@ function Reactions({ line, actions }: { line: Line; actions: LineActions }) {
   return (
     <div className="reactions">
       {line.reactions.map(({ symbol, handles, mine }) => (
-        <Button
+        <button
           key={symbol}
+          type="button"
           className={`reaction${mine ? " mine" : ""}`}
+          aria-pressed={mine}
           aria-label={`${symbol} ${handles.join(", ")}`}
-          onPress={() => actions.react(line, symbol, mine)}
+          onClick={() => actions.react(line, symbol, mine)}
         >
           {symbol.slice(0, 16)} {handles.length}
-        </Button>
+        </button>
       ))}
     </div>
   );
 }
 
-function Actions({ line, actions }: { line: Line; actions: LineActions }) {
+/** Plain buttons: there are three on every line, and a conversation has many lines. */
+function Actions({ line, actions, openMenu, open }: Pick<LineProps, "line" | "actions" | "openMenu" | "open">) {
+  const opener = (kind: MenuKind, word: Word, icon: "smile" | "more") => (
+    <button
+      type="button"
+      className="quiet icon small"
+      aria-label={say(word)}
+      aria-haspopup="dialog"
+      aria-expanded={open === kind}
+      onClick={({ currentTarget }) => openMenu(kind, line, currentTarget)}
+    >
+      <Icon name={icon} />
+    </button>
+  );
   return (
     <div className="actions">
-      <DialogTrigger>
-        <Button className="quiet icon small" aria-label={say("react")}><Icon name="smile" /></Button>
-        <Popover className="popover" placement="top">
-          <Dialog className="symbols" aria-label={say("react")}>
-            {({ close }) => SYMBOLS.map((symbol) => (
-              <Button key={symbol} className="quiet" aria-label={symbol} onPress={() => {
-                actions.react(line, symbol, false);
-                close();
-              }}>
-                {symbol}
-              </Button>
-            ))}
-          </Dialog>
-        </Popover>
-      </DialogTrigger>
-      <Button className="quiet icon small" aria-label={say("reply")} onPress={() => actions.reply(line)}>
-        <Icon name="reply" />
-      </Button>
-      {line.own && (
-        <DialogTrigger>
-          <Button className="quiet icon small" aria-label={say("more")}><Icon name="more" /></Button>
-          <Popover className="popover" placement="top">
-            <Dialog className="choices" aria-label={say("more")}>
-              {({ close }) => (
-                <>
-                  <Button className="quiet" onPress={() => { close(); actions.edit(line); }}>{say("edit")}</Button>
-                  <Button className="quiet danger" onPress={() => { close(); actions.takeBack(line); }}>{say("takeBack")}</Button>
-                </>
-              )}
-            </Dialog>
-          </Popover>
-        </DialogTrigger>
-      )}
+      {opener("react", "react", "smile")}
+      <button type="button" className="quiet icon small" aria-label={say("reply")} onClick={() => actions.reply(line)}><Icon name="reply" /></button>
+      {line.own && opener("more", "more", "more")}
     </div>
   );
 }

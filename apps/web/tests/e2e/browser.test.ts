@@ -15,8 +15,6 @@ before(async () => {
 });
 after(() => stage.close());
 
-const shots = process.env["MIFENG_SHOTS"];
-
 test("a person joins, talks, closes the tab, and everything is there again", async () => {
   const browser = stage.browser("ann-browser");
   const page = await browser.start();
@@ -29,7 +27,6 @@ test("a person joins, talks, closes the tab, and everything is there again", asy
   bob.run("send", "--markdown", "@ann", "hi `ann`, see https://example.org");
   await bubble(page, "hi ann").waitFor();
   assert.equal(await bubble(page, "hello bob").locator("em").textContent(), "bob");
-  if (shots !== undefined) await page.screenshot({ path: join(shots, "chat.png") });
 
   await page.close();
   const again = await browser.tab();
@@ -80,7 +77,6 @@ test("a group is begun in the browser, and everybody reads", async () => {
   for (const person of [fay, gus]) assert.ok(person.texts().includes("hello all"));
   await page.getByRole("button", { name: "Members" }).click();
   for (const handle of ["@eve", "@fay", "@gus"]) await page.getByRole("dialog").getByText(handle).waitFor();
-  if (shots !== undefined) await page.screenshot({ path: join(shots, "members.png") });
   assert.deepEqual(browser.complaints, []);
   browser.kill();
 });
@@ -123,7 +119,6 @@ test("a browser becomes a further device of somebody, who confirms it at the com
   await page.getByRole("button", { name: "Log in" }).click();
   const code = await page.locator("output.code").textContent({ timeout: 120_000 });
   const number = await page.locator("output.number").textContent();
-  if (shots !== undefined) await page.screenshot({ path: join(shots, "link.png") });
   bob.run("devices", "confirm", code ?? "", "--number", number ?? "");
   await connected(page);
   assert.equal(bob.run("devices").filter((device) => device["state"] === "active").length, 2);
@@ -158,17 +153,14 @@ test("a page that is narrow shows one thing at a time", async () => {
   const browser = stage.browser("jon-browser");
   const page = await browser.start();
   await page.setViewportSize({ width: 390, height: 800 });
-  if (shots !== undefined) await page.screenshot({ path: join(shots, "door-narrow.png") });
   await joins(page, stage.invite(), "jon");
   await begin(page, "bob");
   await say(page, "from a phone");
   await bubble(page, "from a phone", "Sent").waitFor();
   assert.equal(await page.getByRole("grid").isVisible(), false);
-  if (shots !== undefined) await page.screenshot({ path: join(shots, "chat-narrow.png") });
   await page.getByRole("button", { name: "Back" }).click();
   await page.getByRole("grid").waitFor();
   assert.equal(await composer(page).isVisible(), false);
-  if (shots !== undefined) await page.screenshot({ path: join(shots, "list-narrow.png") });
   assert.deepEqual(browser.complaints, []);
   browser.kill();
 });

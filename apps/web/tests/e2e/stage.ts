@@ -41,14 +41,30 @@ export class Stage {
   static async open(): Promise<Stage> {
     const stage = new Stage();
     stage.#mifengd("init", "--host", "localhost");
-    const log = openSync(join(stage.folder, "log"), "a");
-    stage.#server = spawn(program("MIFENGD"), [...stage.#data(), "serve"], { env: stage.#env(), stdio: ["ignore", log, log] });
-    const addresses = join(stage.folder, "data/addresses.json");
-    const read = () => (existsSync(addresses) ? (JSON.parse(readFileSync(addresses, "utf8")) as { clients: string }) : undefined);
-    const { clients } = await until("the server listens", read);
-    stage.origin = `https://localhost:${clients.split(":").at(-1)}`;
+    await stage.serve();
     stage.#mifengd("tenant", "create", TENANT);
     return stage;
+  }
+
+  /** Starts the server; after `stop`, where it was. */
+  async serve(): Promise<void> {
+    const log = openSync(join(this.folder, "log"), "a");
+    const addresses = join(this.folder, "data/addresses.json");
+    rmSync(addresses, { force: true });
+    this.#server = spawn(program("MIFENGD"), [...this.#data(), "serve"], { env: this.#env(), stdio: ["ignore", log, log] });
+    const read = () => (existsSync(addresses) ? (JSON.parse(readFileSync(addresses, "utf8")) as { clients: string }) : undefined);
+    const { clients } = await until("the server listens", read);
+    this.origin = `https://localhost:${clients.split(":").at(-1)}`;
+  }
+
+  /** Ends the server by SIGKILL; done when it is gone. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (!server) return;
+    const ended = new Promise((resolve) => server.once("exit", resolve));
+    server.kill("SIGKILL");
+    await ended;
   }
 
   invite(): string {
@@ -81,8 +97,9 @@ export class Stage {
 
   #env(): NodeJS.ProcessEnv {
     const listen = "127.0.0.1:0";
+    const clients = this.origin === "" ? listen : `127.0.0.1:${new URL(this.origin).port}`;
     return {
-      ...process.env, MIFENG_ROOT_PASSPHRASE: PASSPHRASE, MIFENG_CLIENTS_LISTEN: listen, MIFENG_ADMIN_LISTEN: listen,
+      ...process.env, MIFENG_ROOT_PASSPHRASE: PASSPHRASE, MIFENG_CLIENTS_LISTEN: clients, MIFENG_ADMIN_LISTEN: listen,
       MIFENG_INTERNAL_LISTEN: listen,
     };
   }
@@ -117,9 +134,11 @@ export class Browser {
   /** What the page complained about: errors, and what its policy forbade. */
   readonly complaints: string[] = [];
 
-  constructor(readonly profile: string, readonly origin: string, authority: string) {
+  /** One that trusts this server's authority, if there is one. */
+  constructor(readonly profile: string, readonly origin: string, authority?: string) {
     const store = join(profile, ".pki/nssdb");
     mkdirSync(store, { recursive: true });
+    if (authority === undefined) return;
     execFileSync("certutil", ["-N", "-d", `sql:${store}`, "--empty-password"]);
     execFileSync("certutil", ["-A", "-d", `sql:${store}`, "-n", "mifeng", "-t", "C,,", "-i", authority]);
   }
@@ -180,6 +199,36 @@ export async function begin(page: Page, people: string, name?: string): Promise<
   if (name !== undefined) await page.getByLabel("Name of the group").fill(name);
   await page.getByRole("button", { name: "Create" }).click();
   await composer(page).waitFor();
+}
+
+/** Calls of the client, one after the other, asked for as another tab's worker does. For what no person would type so often. */
+export function ask(page: Page, method: string, calls: unknown[][]): Promise<void> {
+  return page.evaluate(async ({ method, calls }) => {
+    const channel = new BroadcastChannel("mifeng");
+    const from = crypto.randomUUID();
+    for (const [id, args] of calls.entries()) {
+      await new Promise<void>((resolve, reject) => {
+        channel.onmessage = ({ data }) => {
+          if (data.kind !== "answer" || data.to !== from || data.id !== id) return;
+          if ("value" in data.outcome) resolve();
+          else reject(new Error(data.outcome.failure.message));
+        };
+        channel.postMessage({ kind: "call", from, request: { id, method, args } });
+      });
+    }
+    channel.close();
+  }, { method, calls });
+}
+
+/** The conversation that is shown. */
+export function shownConversation(page: Page): string {
+  return new URL(page.url()).hash.split("/")[2] ?? "";
+}
+
+/** Until the service worker has kept the page's files. */
+export async function kept(page: Page): Promise<void> {
+  const isKept = () => page.evaluate(() => navigator.serviceWorker.controller?.state === "activated");
+  await until("the page's files are kept", async () => ((await isKept()) ? true : undefined));
 }
 
 export function composer(page: Page) {

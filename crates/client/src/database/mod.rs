@@ -9,6 +9,7 @@ mod erasable;
 pub(crate) mod expiry;
 pub(crate) mod key_package;
 pub(crate) mod link;
+pub(crate) mod local;
 pub(crate) mod message;
 pub(crate) mod meta;
 pub(crate) mod mls;
@@ -83,6 +84,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_restores.sql"),
     include_str!("migrations/0005_unreadable.sql"),
     include_str!("migrations/0006_erasable.sql"),
+    include_str!("migrations/0007_local.sql"),
 ];
 
 /// More than there are: preparing one takes longer than most of them run.

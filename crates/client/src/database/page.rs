@@ -3,6 +3,8 @@
 use super::conversation::{optional, signed, unsigned};
 use super::message::{COLUMNS, MessageRow, read};
 use rusqlite::{Connection, Result, Row, params};
+use std::fmt;
+use std::str::FromStr;
 use wire::{ConversationId, MessageId, UnixMillis};
 
 /// Where a line stands among the others. The default is before all.
@@ -13,6 +15,35 @@ pub struct Place {
     generation: u64,
     seq: u64,
     row: i64,
+}
+
+/// No place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the place of a line")]
+pub struct NotPlace;
+
+/// For user interfaces that keep places as text; read again by [`Place::from_str`], and not meant for people.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { unrecorded, generation, seq, row } = self;
+        write!(f, "{}.{generation}.{seq}.{row}", u8::from(*unrecorded))
+    }
+}
+
+impl FromStr for Place {
+    type Err = NotPlace;
+
+    fn from_str(text: &str) -> std::result::Result<Self, NotPlace> {
+        let parts: Vec<&str> = text.splitn(5, '.').collect();
+        let [unrecorded @ ("0" | "1"), generation, seq, row] = parts[..] else { return Err(NotPlace) };
+        let number = |text: &str| text.parse::<u64>().map_err(|_| NotPlace);
+        Ok(Self {
+            unrecorded: unrecorded == "1",
+            generation: number(generation)?,
+            seq: number(seq)?,
+            row: row.parse().map_err(|_| NotPlace)?,
+        })
+    }
 }
 
 /// A line as it is stored, where it stands, and when it expires.
