@@ -7,8 +7,8 @@ use crate::testing::{BOB, CONVERSATION, TENANT};
 use e2ee::KeyPackageUse;
 use trust::GroupPolicy;
 use wire::request::{
-    ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, Commit, CurrentGroup, Fetch, FetchStay, Fetched, Greeting,
-    RecordedAt, Send, Stay, Succeed, Tree,
+    ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, Commit, CurrentGroup, Fetch, FetchStay, FetchTree,
+    Fetched, Greeting, PendingWelcome, RecordedAt, Send, Stay, Succeed, Tree,
 };
 use wire::{ErrorCode, Op, Refusal, frame};
 
@@ -51,6 +51,7 @@ fn a2_a19_a_successor_that_may_not_be_is_refused_shown_and_not_let_in_by_another
     let bob = scene.bob.device;
     let is_shown = |event: &Event| matches!(event, Event::SuccessorRefused { by, .. } if *by == bob);
     assert!(shown.iter().any(is_shown), "{shown:?}");
+    scene.welcomes(Vec::new());
     scene.hand_out(&made);
     assert_eq!(scene.wants(), [], "no external commit into it");
     assert_eq!(scene.state(), (ConversationState::Repairing, Some(scene.group)));
@@ -63,6 +64,7 @@ fn who_is_not_welcomed_rejoins_from_outside_and_is_shown_what_it_missed() {
     let made = scene.make(&policy);
     scene.hear(&made, false);
     assert_eq!(scene.state(), (ConversationState::Repairing, Some(scene.group)));
+    scene.welcomes(Vec::new());
     scene.hand_out(&made);
     let (id, commit) = scene.want::<Commit>();
     assert_eq!(commit.conversation, CONVERSATION);
@@ -78,6 +80,47 @@ fn who_is_not_welcomed_rejoins_from_outside_and_is_shown_what_it_missed() {
     let lines = scene.alice.lines(CONVERSATION, 10).unwrap();
     assert!(lines[0].reason.as_deref().unwrap().starts_with("3 entries"), "{lines:?}");
     assert!(scene.events().contains(&Event::Repaired(CONVERSATION)));
+}
+
+/// Alice cannot follow a succession at once, and has a Welcome into the new group later in the log.
+fn welcomed_later(policy: impl FnOnce(GroupPolicy) -> GroupPolicy) -> Scene {
+    let mut scene = Scene::new();
+    let before = scene.policy();
+    let made = scene.make(&policy(before));
+    scene.hear(&made, false);
+    scene.welcomes(vec![PendingWelcome {
+        conversation: CONVERSATION,
+        sender: scene.bob.device,
+        seq: 4,
+        generation: 0,
+        entry_hash: [4; 32],
+        epoch: 1,
+        welcome: made.welcome.clone(),
+        group: NEXT,
+    }]);
+    let (id, fetch) = scene.want::<FetchTree>();
+    assert_eq!((fetch.group, fetch.epoch), (Some(NEXT), 1));
+    scene.answer::<FetchTree>(id, &Tree { tree: made.tree });
+    scene
+}
+
+#[test]
+fn who_could_not_follow_takes_a_later_welcome_into_the_new_group() {
+    let mut scene = welcomed_later(|policy| policy);
+    assert_eq!((scene.state(), scene.groups()), ((ConversationState::Active, Some(NEXT)), 1));
+    let entry = scene.said(NEXT, 5, "here");
+    scene.tell(CONVERSATION, entry);
+    let lines = scene.alice.lines(CONVERSATION, 10).unwrap();
+    let last = lines.last().and_then(|line| line.body.as_ref()).and_then(crate::content::Body::words);
+    assert_eq!(last, Some("here"), "{lines:?}");
+}
+
+#[test]
+fn a2_a19_a_later_welcome_leads_into_no_group_that_may_not_take_the_place() {
+    let mut scene = welcomed_later(|policy| GroupPolicy { ordinal: 0, predecessor: None, ..policy });
+    assert_eq!(scene.state(), (ConversationState::Repairing, Some(scene.group)), "the old one is kept");
+    let refused = |event: &Event| matches!(event, Event::WelcomeRefused { .. });
+    assert!(scene.events().iter().any(refused));
 }
 
 #[test]

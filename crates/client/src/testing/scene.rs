@@ -236,6 +236,12 @@ impl Scene {
         self.alice.handle_frame(&frame::answer(id, answer), now()).unwrap();
     }
 
+    /// The server is asked for Welcomes, and has these.
+    pub(crate) fn welcomes(&mut self, welcomes: Vec<PendingWelcome>) {
+        let (id, _) = self.want::<FetchWelcomes>();
+        self.answer::<FetchWelcomes>(id, &Welcomes { welcomes });
+    }
+
     /// The server hands out the current group; what the client asks for after that.
     pub(crate) fn hand_out(&mut self, made: &Made) {
         let (id, _) = self.want::<FetchGroupInfo>();
