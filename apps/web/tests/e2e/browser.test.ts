@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { begin, bubble, composer, connected, joins, PASSWORD, type Person, say, Stage, until } from "./stage.js";
+import { begin, bubble, composer, connected, joins, links, type Person, say, Stage, until } from "./stage.js";
 
 let stage: Stage;
 let bob: Person;
@@ -112,15 +112,7 @@ test("two tabs share one device, and the second goes on when the first is closed
 test("a browser becomes a further device of somebody, who confirms it at the command line", async () => {
   const browser = stage.browser("bob-browser");
   const page = await browser.start();
-  await page.getByRole("tab", { name: "Log in" }).click();
-  await page.getByLabel("Organisation").fill("acme");
-  await page.getByLabel("Handle").fill("bob");
-  await page.getByLabel("Password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Log in" }).click();
-  const code = await page.locator("output.code").textContent({ timeout: 120_000 });
-  const number = await page.locator("output.number").textContent();
-  bob.run("devices", "confirm", code ?? "", "--number", number ?? "");
-  await connected(page);
+  await links(page, bob, "bob");
   assert.equal(bob.run("devices").filter((device) => device["state"] === "active").length, 2);
   assert.deepEqual(browser.complaints, []);
   browser.kill();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Page } from "playwright-core";
-import { ask, begin, bubble, connected, joins, PASSWORD, type Person, say, shownConversation, Stage, until } from "./stage.js";
+import { ask, begin, bubble, connected, joins, links, type Person, say, shownConversation, Stage, until } from "./stage.js";
 
 let stage: Stage;
 let bob: Person;
@@ -85,15 +85,7 @@ test("a person sees their devices and revokes one", async () => {
   const rex = stage.person("rex");
   const browser = stage.browser("rex-browser");
   const page = await browser.start();
-  await page.getByRole("tab", { name: "Log in" }).click();
-  await page.getByLabel("Organisation").fill("acme");
-  await page.getByLabel("Handle").fill("rex");
-  await page.getByLabel("Password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Log in" }).click();
-  const code = await page.locator("output.code").textContent({ timeout: 120_000 });
-  const number = await page.locator("output.number").textContent();
-  rex.run("devices", "confirm", code ?? "", "--number", number ?? "");
-  await connected(page);
+  await links(page, rex, "rex");
   rex.run("send", "@bob", "the control: it still may");
   await page.getByRole("button", { name: "Menu" }).click();
   await page.getByRole("menuitem", { name: "Your devices" }).click();

@@ -189,6 +189,19 @@ export async function joins(page: Page, invite: string, handle: string): Promise
   await connected(page);
 }
 
+/** The page becomes a further device of a person, who confirms it at the command line. */
+export async function links(page: Page, person: Person, handle: string): Promise<void> {
+  await page.getByRole("tab", { name: "Log in" }).click();
+  await page.getByLabel("Organisation").fill("acme");
+  await page.getByLabel("Handle").fill(handle);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Log in" }).click();
+  const code = await page.locator("output.code").textContent({ timeout: 120_000 });
+  const number = await page.locator("output.number").textContent();
+  person.run("devices", "confirm", code ?? "", "--number", number ?? "");
+  await connected(page);
+}
+
 export async function connected(page: Page): Promise<void> {
   await page.getByRole("status").filter({ hasText: /^Connected$/ }).waitFor({ timeout: 120_000 });
 }
