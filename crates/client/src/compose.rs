@@ -173,6 +173,24 @@ mod tests {
     }
 
     #[test]
+    fn what_another_device_has_taken_back_before_it_was_sealed_does_not_go() {
+        let (_folder, mut client) = live_in_conversation();
+        client.handle_disconnected(2_000);
+        let target = client.send(CONVERSATION, &Content::text("secret", 2_000), 2_000).unwrap();
+        client.send(CONVERSATION, &Content::text("next", 2_000), 2_000).unwrap();
+        let own = client.account().unwrap().user;
+        client
+            .turn(2_500, |turn| Ok(crate::database::expiry::wipe_deleted(turn.db, CONVERSATION, target, own)?))
+            .unwrap();
+        reconnect(&mut client, 3_000);
+        let (_, sent) = request::<Send>(&mut client);
+        assert_ne!(sent.message_id, target);
+        assert_eq!(client.unsent().unwrap(), 1);
+        let state = message::find(client.reader(), CONVERSATION, target).unwrap().unwrap().state;
+        assert_eq!(state, MessageState::Failed);
+    }
+
+    #[test]
     fn what_is_said_offline_is_durable_and_sealed_when_it_goes() {
         let (_folder, mut client) = live_in_conversation();
         client.handle_disconnected(2_000);

@@ -45,6 +45,12 @@ impl Turn<'_> {
             return self.transmit::<Send>(&unsent);
         }
         let message = message::find(self.db, row.id, unsent.message_id)?.ok_or(Error::UnknownMessage)?;
+        if message.content.is_empty() {
+            // Another device of this person was faster with taking it back: it is wiped here, and there is nothing to send.
+            outbox::delete(self.db, row.id, unsent.message_id)?;
+            self.fail(row.id, unsent.message_id, "it was taken back before it was sent")?;
+            return self.deliver(row);
+        }
         let plaintext = Plaintext::wrap(&message.content, self.entropy);
         let aad = Self::aad(&row, unsent.message_id, plaintext.commitment());
         let sealed = self.change(&row, |group, device, _| group.seal(device, &aad, &plaintext.to_bytes()))?;
