@@ -318,12 +318,15 @@ fn is_excused(
 }
 
 /// Whether a device had forgotten the conversation, which only its own person was in then, and had told nobody: a further device
-/// of the person, which came in later, found its leaf there, and may have brought it back since.
+/// of the person, which came in later, found its leaf there, and may have brought others in before it came back.
 fn had_forgotten(oracle: &Oracle, device: &DeviceFacts, id: ConversationId, log: &Log, seq: u64) -> bool {
     let own = BTreeSet::from([device.user]);
-    let seqs = log.entries.range(..=seq).rev().map(|(seq, _)| *seq);
-    let mut missed = seqs.take_while(|seq| !oracle.has_stood_at(device.device, id, *seq));
-    missed.any(|seq| log.era_of(seq).is_some_and(|era| oracle.people(&era.members) == own))
+    let is_own = |seq: u64| log.era_of(seq).is_some_and(|era| oracle.people(&era.members) == own);
+    let stood = |seq: u64| oracle.has_stood_at(device.device, id, seq);
+    let last = log.entries.range(..=seq).rev().map(|(seq, _)| *seq).find(|seq| stood(*seq)).unwrap_or_default();
+    // Who has never been in has nothing to forget: but where only its own person is, a further device may come late.
+    let since = if stood(last) { last + 1 } else { seq };
+    log.entries.range(since..seq + 1).any(|(seq, _)| is_own(*seq))
 }
 
 /// A place holder for entries that the server had deleted before a device that was put back could see them.

@@ -175,7 +175,7 @@ pub fn finish(world: &mut World) -> Result<Checked> {
         world.oracle.violated(format!("stuck: {restless}"));
     }
     if world.oracle.logs.values().any(|log| log.put_back.is_some()) {
-        // Whom the restored server does not know in a conversation asks once a minute where their other devices are.
+        // Whom the restored server does not know in a conversation asks again, after a minute, where their other devices are.
         world.pass(ASKS_AGAIN_MS);
         world.settle(ROUNDS);
     }

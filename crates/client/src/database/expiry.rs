@@ -90,13 +90,16 @@ pub(crate) fn wipe_changes(db: &Connection, id: ConversationId, target: MessageI
     Ok(())
 }
 
-pub(super) const PENDING: &str = "SELECT content FROM message
+pub(super) const PENDING_TIMER: &str = "SELECT content FROM message
     WHERE conversation = ? AND seq IS NULL AND kind = 10 AND state = 0 ORDER BY id DESC LIMIT 1";
 
 /// The timer that this person has set and the server has not recorded yet, else the conversation's.
 pub(crate) fn timer(db: &Connection, conversation: &ConversationRow) -> Result<u32> {
-    let pending: Option<Vec<u8>> =
-        db.prepare_cached(PENDING)?.query_map([conversation.id.as_bytes()], |row| row.get(0))?.next().transpose()?;
+    let pending: Option<Vec<u8>> = db
+        .prepare_cached(PENDING_TIMER)?
+        .query_map([conversation.id.as_bytes()], |row| row.get(0))?
+        .next()
+        .transpose()?;
     let timer = pending.and_then(|bytes| Content::from_bytes(&bytes).ok()).and_then(|content| content.body.timer());
     Ok(timer.unwrap_or(conversation.timer))
 }

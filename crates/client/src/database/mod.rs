@@ -291,7 +291,9 @@ mod tests {
     fn the_list_of_conversations_reads_no_history() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("device.db"), &key()).unwrap();
-        for (sql, index) in [(message::UNDECRYPTABLE, "message_unreadable"), (expiry::PENDING, "message_unrecorded")] {
+        for (sql, index) in
+            [(message::UNDECRYPTABLE, "message_unreadable"), (expiry::PENDING_TIMER, "message_unrecorded")]
+        {
             let sql = format!("EXPLAIN QUERY PLAN {sql}");
             let plan: String =
                 database.reader().query_row(&sql, [[0; 16].as_slice()], |row| row.get("detail")).unwrap();
