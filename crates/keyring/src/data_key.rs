@@ -16,6 +16,8 @@ pub enum KeyUse {
     Conversation,
     /// The tenant's blind indexes.
     Index,
+    /// One blob.
+    Blob,
 }
 
 impl KeyUse {
@@ -26,6 +28,7 @@ impl KeyUse {
             Self::User => 1,
             Self::Conversation => 2,
             Self::Index => 3,
+            Self::Blob => 4,
         }
     }
 }
@@ -37,7 +40,7 @@ pub struct KeyName {
     pub tenant: TenantId,
     /// What it is for.
     pub key_use: KeyUse,
-    /// The user or conversation; for the tenant's own keys the tenant.
+    /// The user, conversation or blob; for the tenant's own keys the tenant.
     pub object: [u8; 16],
     /// From 1.
     pub version: u32,

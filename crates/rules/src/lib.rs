@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod admit;
 pub mod attempts;
+pub mod blob;
 pub mod handle;
 pub mod invite;
 pub mod key_package;

@@ -106,6 +106,12 @@ pub const fn rule(op: Op) -> Rule {
         Op::FetchChainChanges => (Device, Read, false),
         Op::FetchJoinable => (Device, Read, false),
         Op::FetchStay => (Device, Read, false),
+        Op::BeginBlob => (Device, Control, true),
+        // As many as a file has parts.
+        Op::PutPart => (Device, Message, false),
+        Op::FinishBlob => (Device, Control, true),
+        Op::FetchPart => (Device, Read, false),
+        Op::DeleteBlob => (Device, Control, true),
     };
     Rule { who, rate, audited }
 }

@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod api;
+pub mod blobs;
 pub mod clock;
 pub mod command;
 pub mod config;
@@ -34,3 +35,5 @@ pub mod web;
 pub const ROOT_KEY_FILE: &str = "root.key";
 /// The database's folder in the data directory.
 pub const DATABASE_FOLDER: &str = "store";
+/// The folder of the parts of blobs in the data directory, unless they lie elsewhere.
+pub const BLOBS_FOLDER: &str = "blobs";

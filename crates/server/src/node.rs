@@ -1,7 +1,7 @@
 //! What a running server is made of, shared by everything that serves.
 
 use crate::{
-    clock::Clock, config::Config, groups::Groups, hub::Hub, listen::Caps, metrics::Metrics, rates::Rates,
+    blobs::Blobs, clock::Clock, config::Config, groups::Groups, hub::Hub, listen::Caps, metrics::Metrics, rates::Rates,
     tenants::Tenants,
 };
 use anyhow::Context;
@@ -21,6 +21,8 @@ pub struct Node {
     pub config: Config,
     /// The truth.
     pub database: Database,
+    /// Where the parts of blobs lie.
+    pub blobs: Blobs,
     /// The tenants that are in use.
     pub tenants: Tenants,
     /// What time it is.
@@ -64,10 +66,12 @@ impl Node {
         tracing::info!(store = %location, "opening the database");
         let opened = tokio::task::spawn_blocking(move || Database::open(location, root, Settings::default()));
         let database = opened.await?.context("cannot open the database")?;
+        let blobs = Blobs::open(data, &config.blobs)?;
         let resupply_ms = config.restore.resupply_seconds.saturating_mul(1_000);
         let tenants = Tenants::new(database.clone(), clock.clone(), resupply_ms);
         let node = Self {
             data: data.into(),
+            blobs,
             tenants,
             clock,
             hub: Hub::default(),

@@ -14,7 +14,8 @@ use mifeng_server::{admin::Suite, config::Rate};
 use rules::route::{Standing, permit};
 use trust::GroupPolicy;
 use wire::{
-    ConversationId, DeviceId, Entry, EntryKind, ErrorCode, GroupId, MessageId, Op, Refusal, UserId, frame, request::*,
+    BlobId, ConversationId, DeviceId, Entry, EntryKind, ErrorCode, GroupId, MessageId, Op, Refusal, UserId, frame,
+    request::*,
 };
 
 /// What the requests name.
@@ -27,6 +28,7 @@ struct Objects {
     handle: String,
     payload: Vec<u8>,
     epoch: u64,
+    blob: BlobId,
 }
 
 fn request(op: Op, id: u32, on: &Objects) -> Vec<u8> {
@@ -106,7 +108,16 @@ fn request(op: Op, id: u32, on: &Objects) -> Vec<u8> {
         Op::FetchJoinable => frame::request(id, &FetchJoinable {}),
         Op::FetchStay => frame::request(id, &FetchStay { conversation }),
         Op::Whisper => frame::request(id, &Whisper { conversation, epoch: on.epoch, payload: vec![1] }),
+        Op::BeginBlob => frame::request(id, &begin_blob(on.blob, conversation)),
+        Op::PutPart => frame::request(id, &PutPart { blob: on.blob, part: 0, bytes: vec![1; 5] }),
+        Op::FinishBlob => frame::request(id, &FinishBlob { blob: on.blob }),
+        Op::FetchPart => frame::request(id, &FetchPart { blob: on.blob, part: 0 }),
+        Op::DeleteBlob => frame::request(id, &DeleteBlob { blob: on.blob }),
     }
+}
+
+const fn begin_blob(blob: BlobId, conversation: ConversationId) -> BeginBlob {
+    BeginBlob { blob, conversation, bytes: 5, days: None }
 }
 
 async fn try_op(line: &mut Line, op: Op, on: &Objects) -> Result<Vec<u8>, ErrorCode> {
@@ -145,17 +156,21 @@ async fn standing(server: &Server, alice: &Phone, standing: Standing) -> Line {
     }
 }
 
-fn objects(pair: &Pair) -> Objects {
+async fn objects(pair: &mut Pair) -> Objects {
+    let blob = BlobId::from_bytes(random());
+    pair.to_alice.call(&begin_blob(blob, pair.conversation)).await.unwrap();
+    pair.to_alice.call(&PutPart { blob, part: 0, bytes: vec![2; 5] }).await.unwrap();
+    pair.to_alice.call(&FinishBlob { blob }).await.unwrap();
     let payload = pair.alice.seal(pair.conversation, pair.group, b"matrix").payload;
     let (conversation, user, device) = (pair.conversation, pair.bob.user, pair.alice.device);
-    Objects { conversation, group: pair.group, user, device, handle: "bob".into(), payload, epoch: 1 }
+    Objects { conversation, group: pair.group, user, device, handle: "bob".into(), payload, epoch: 1, blob }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b14_every_operation_in_every_standing_gets_past_only_where_it_is_declared() {
     let server = acme().await;
-    let pair = Pair::meet(&server, "acme").await;
-    let on = objects(&pair);
+    let mut pair = Pair::meet(&server, "acme").await;
+    let on = objects(&mut pair).await;
     let (mut open, mut closed) = (0, 0);
     for who in Standing::ALL {
         let mut line = standing(&server, &pair.alice, *who).await;
@@ -197,8 +212,10 @@ fn to_an_outsider(op: Op, same_tenant: bool) -> Option<ErrorCode> {
         | Op::Succeed
         | Op::FetchRestored
         | Op::Resupply
-        | Op::RenewGroupInfo => Some(ErrorCode::Forbidden),
+        | Op::RenewGroupInfo
+        | Op::BeginBlob => Some(ErrorCode::Forbidden),
         Op::FetchOffer | Op::FetchStay => Some(ErrorCode::NotFound),
+        Op::PutPart | Op::FinishBlob | Op::FetchPart | Op::DeleteBlob => Some(ErrorCode::NotFound),
         Op::ClaimKeyPackages | Op::FindUser | Op::FetchChain if !same_tenant => Some(ErrorCode::NotFound),
         _ => None,
     }
@@ -209,7 +226,7 @@ async fn b15_no_operation_reaches_anothers_conversation_or_another_tenant() {
     let server = acme().await;
     server.tenant("evil", Suite::Classical).await;
     let mut pair = Pair::meet(&server, "acme").await;
-    let on = objects(&pair);
+    let on = objects(&mut pair).await;
     let (eve, mallory) = (Phone::join(&server, "acme", "eve").await, Phone::join(&server, "evil", "mallory").await);
     let (mut cells, mut wrong) = (0, Vec::new());
     for (who, same_tenant) in [(&eve, true), (&mallory, false)] {
@@ -224,6 +241,7 @@ async fn b15_no_operation_reaches_anothers_conversation_or_another_tenant() {
                     conversation: ConversationId::from_bytes(random()),
                     user: UserId::from_bytes(random()),
                     handle: "nobody".into(),
+                    blob: BlobId::from_bytes(random()),
                     ..on.clone()
                 };
                 assert_eq!(try_op(&mut line, *op, &nobodys).await, Err(expected), "{op:?}: as if it did not exist");
@@ -235,10 +253,12 @@ async fn b15_no_operation_reaches_anothers_conversation_or_another_tenant() {
     }
     println!("matrix: {cells} operations on others' objects");
     assert!(wrong.is_empty(), "operation, same tenant, what came of it: {wrong:?}");
-    nothing_has_changed(&server, &mut pair).await;
+    nothing_has_changed(&server, &mut pair, on.blob).await;
 }
 
-async fn nothing_has_changed(server: &Server, pair: &mut Pair) {
+async fn nothing_has_changed(server: &Server, pair: &mut Pair, blob: BlobId) {
+    let part = pair.to_bob.call(&FetchPart { blob, part: 0 }).await.unwrap();
+    assert_eq!(part.bytes, [2; 5], "the file is as it was");
     assert_eq!(pair.to_bob.call(&Sync {}).await.unwrap().heads[0].seq, 1, "nothing was recorded");
     let store = server.node().database.tenant(pair.alice.tenant);
     let conversation = pair.conversation;

@@ -28,13 +28,14 @@ struct Generations {
 /// A change of the cache that waits for the commit of the transaction that caused it.
 pub(crate) enum Change {
     Made(Owner, Arc<DataKey>),
+    Destroyed(Owner),
     Forgotten(TenantId),
 }
 
 impl Change {
     /// Whether the cache may learn it although it is not known to be committed.
     pub(crate) const fn is_safe_if_undone(&self) -> bool {
-        matches!(self, Self::Forgotten(_))
+        matches!(self, Self::Destroyed(_) | Self::Forgotten(_))
     }
 }
 
@@ -67,6 +68,7 @@ impl Keys {
         for change in changes {
             match change {
                 Change::Made(owner, key) => self.keep_data(owner, &key),
+                Change::Destroyed(owner) => lock(&self.data).remove(&owner),
                 Change::Forgotten(tenant) => {
                     lock(&self.data).forget(tenant);
                     lock(&self.index).remove(&tenant);
@@ -91,6 +93,11 @@ impl Generations {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(owner, key);
+    }
+
+    fn remove(&mut self, owner: &Owner) {
+        self.young.remove(owner);
+        self.old.remove(owner);
     }
 
     fn forget(&mut self, tenant: TenantId) {

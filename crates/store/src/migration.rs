@@ -16,6 +16,7 @@ const SQLITE: &[&str] = &[
     include_str!("../migrations/sqlite/V003__successors.sql"),
     include_str!("../migrations/sqlite/V004__lookups.sql"),
     include_str!("../migrations/sqlite/V005__restores.sql"),
+    include_str!("../migrations/sqlite/V006__blobs.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("../migrations/postgres/V001__first.sql"),
@@ -23,6 +24,7 @@ const POSTGRES: &[&str] = &[
     include_str!("../migrations/postgres/V003__successors.sql"),
     include_str!("../migrations/postgres/V004__lookups.sql"),
     include_str!("../migrations/postgres/V005__restores.sql"),
+    include_str!("../migrations/postgres/V006__blobs.sql"),
 ];
 const _: () = assert!(SQLITE.len() == POSTGRES.len(), "a migration is missing for one of the databases");
 

@@ -35,6 +35,8 @@ pub enum Kept {
     Epoch,
     /// Until every member's device has it, or the tenant's retention is over (`rules::retention`).
     Message,
+    /// Until its sender takes it back, or its time is over (`rules::blob`).
+    Blob,
     /// Until the joiner has accepted it.
     Welcome,
     /// Until the new device has logged in, or a day at most.
@@ -133,7 +135,7 @@ columns! {
     data_keys: Tenant {
         tenant Public "whose";
         key_use Public "what the key is for";
-        object Public "which user or conversation";
+        object Public "which user, conversation or blob";
         version Public "which version";
         wrapped Public "the key, wrapped by the tenant key; destroying it destroys what it sealed";
     }
@@ -332,6 +334,16 @@ columns! {
         device Public "whose place";
         generation Public "of the log that it counts in";
         seq Public "everything up to here is on the device";
+    }
+    blobs: Blob {
+        tenant Public "whose";
+        blob Public "names it";
+        conversation Public "whose members may fetch it";
+        user_id Public "who has sent it, and pays for it from their quota";
+        bytes Public "how large it is, as its sender has sealed and padded it";
+        days Public "for how long its sender wants it";
+        state Public "begun, finished or destroyed";
+        expires_at Public "ends it";
     }
     audit_entries: Audit {
         tenant Public "whose";

@@ -160,6 +160,7 @@ as_bytes!(
     wire::ConversationId,
     wire::GroupId,
     wire::MessageId,
+    wire::BlobId,
     wire::InviteId,
     trust::AccountPublicKey,
     trust::DevicePublicKey,

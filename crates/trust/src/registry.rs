@@ -22,6 +22,10 @@ pub const EPHEMERAL_EXPORTER: &str = "mifeng/v1 ephemeral";
 pub const WHISPER: &str = "mifeng/v1 whisper";
 /// Begins what a sealed row of a device's database authenticates (`docs/decisions/0090-erasable-rows.md`).
 pub const ROW: &str = "mifeng/v1 row";
+/// What every part of a sealed file authenticates (`docs/decisions/0100-files.md`).
+pub const FILE: &str = "mifeng/v1 file";
+/// Begins what the digest of a sealed file is made of.
+pub const FILE_DIGEST: &str = "mifeng/v1 file digest";
 
 /// A key package begins to be valid so long before it is made, because clocks differ.
 pub const KEY_PACKAGE_BEFORE_S: u64 = 24 * 3_600;

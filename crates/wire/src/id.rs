@@ -92,6 +92,10 @@ id!(
     MessageId, "msg"
 );
 id!(
+    /// A file that the server keeps, sealed by the device that sent it.
+    BlobId, "blb"
+);
+id!(
     /// An invitation, as the operator sees it. The code that redeems it is a secret and something else.
     InviteId, "inv"
 );

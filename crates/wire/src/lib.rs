@@ -11,6 +11,7 @@ pub mod id;
 pub mod invite_link;
 pub mod limits;
 pub mod op;
+mod parts;
 pub mod request;
 pub mod sabotage;
 pub mod server_line;
@@ -18,9 +19,10 @@ pub mod server_line;
 pub use entry::{Entry, EntryKind};
 pub use error::{ErrorCode, Fault, Refusal};
 pub use event::Event;
-pub use id::{ConversationId, DeviceId, GroupId, InviteId, MessageId, TenantId, UserId};
+pub use id::{BlobId, ConversationId, DeviceId, GroupId, InviteId, MessageId, TenantId, UserId};
 pub use invite_link::InviteLink;
 pub use op::{Op, Operation};
+pub use parts::Parts;
 pub use server_line::ServerLine;
 
 /// Milliseconds since the Unix epoch, UTC, as a wall clock showed them. For people and for expiry, never for order.

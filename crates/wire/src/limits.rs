@@ -33,5 +33,11 @@ pub const FETCH_MAX_ENTRIES: u32 = 500;
 pub const FETCH_MAX_BYTES: usize = 1 << 20;
 /// Cursors in one `Acknowledge`.
 pub const ACKNOWLEDGE_MAX_CURSORS: usize = 1_000;
+/// A part of a blob as its sender has sealed it, in bytes; only the last may be shorter.
+pub const BLOB_PART_BYTES: usize = 256 << 10;
+/// The largest file, in bytes.
+pub const FILE_MAX_BYTES: u64 = 2 << 30;
+/// The largest blob, in bytes: a file of [`FILE_MAX_BYTES`], and what sealing adds to each part.
+pub const BLOB_MAX_BYTES: u64 = FILE_MAX_BYTES + (1 << 20);
 /// Requests of one connection that may wait for their answers at once.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;

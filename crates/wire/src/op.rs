@@ -82,6 +82,11 @@ operations! {
     FetchChainChanges = 0x36, "fetch_chain_changes", ChainChanges;
     FetchJoinable = 0x37, "fetch_joinable", Joinable;
     FetchStay = 0x38, "fetch_stay", Stay;
+    BeginBlob = 0x40, "begin_blob", BlobProgress;
+    PutPart = 0x41, "put_part", Done;
+    FinishBlob = 0x42, "finish_blob", Done;
+    FetchPart = 0x43, "fetch_part", Part;
+    DeleteBlob = 0x44, "delete_blob", Done;
 }
 
 #[cfg(test)]

@@ -87,6 +87,10 @@ defences! {
     OldPages = "old-pages";
     /// The key of a stored value is destroyed with it.
     RowKeys = "row-keys";
+    /// A part of a file opens in its own place only.
+    PartPlace = "part-place";
+    /// A file is the one that its message names, whole.
+    FileDigest = "file-digest";
     /// A key package is of the tenant's cipher suite.
     SuiteOfTenant = "suite-of-tenant";
     /// A group is followed by one under the same policy, with the same people, of a suite that is not weaker.

@@ -5,8 +5,8 @@
 use mifeng_wire::event::{ChainChanged, Recorded, WelcomeWaiting, Whispered};
 use mifeng_wire::request::*;
 use mifeng_wire::{
-    ConversationId, DeviceId, Entry, EntryKind, ErrorCode, Event, GroupId, MessageId, Op, Operation, Refusal, TenantId,
-    UserId, frame,
+    BlobId, ConversationId, DeviceId, Entry, EntryKind, ErrorCode, Event, GroupId, MessageId, Op, Operation, Refusal,
+    TenantId, UserId, frame,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -61,6 +61,7 @@ fn every_operation_and_event_is_pinned() {
     identities(&mut pinned);
     devices(&mut pinned);
     conversations(&mut pinned);
+    blobs(&mut pinned);
     assert_eq!(pinned.seen, Op::ALL.iter().copied().collect(), "every operation has a sample");
     pinned.event(Event::Recorded(Recorded { conversation: CONVERSATION, generation: 0, entry: entry() }));
     pinned.event(Event::WelcomeWaiting(WelcomeWaiting { conversation: CONVERSATION }));
@@ -127,6 +128,16 @@ fn devices(pinned: &mut Pinned) {
     pinned.request(FetchChainChanges { after: 7 }, ChainChanges { users: vec![USER], mark: 8, more: false });
     pinned.request(FetchJoinable {}, Joinable { conversations: vec![conversation] });
     pinned.request(FetchStay { conversation }, Stay { seq: 1, generation: 0, entry_hash: [5; 32] });
+}
+
+fn blobs(pinned: &mut Pinned) {
+    let (blob, part) = (BlobId::from_bytes([0xb0; 16]), 3);
+    let begin = BeginBlob { blob, conversation: CONVERSATION, bytes: 1_000_000, days: Some(30) };
+    pinned.request(begin, BlobProgress { parts: 2 });
+    pinned.request(PutPart { blob, part, bytes: b"sealed".to_vec() }, Done {});
+    pinned.request(FinishBlob { blob }, Done {});
+    pinned.request(FetchPart { blob, part }, Part { bytes: b"sealed".to_vec() });
+    pinned.request(DeleteBlob { blob }, Done {});
 }
 
 fn conversations(pinned: &mut Pinned) {

@@ -1,7 +1,11 @@
 //! Destroys a tenant. Its keys are overwritten, so that what is left of its rows anywhere can no longer be opened.
 
 use super::Endpoint;
-use crate::{gateway::failure::Failure, gateway::queue::Closed, node::Node};
+use crate::{
+    gateway::failure::{Chain, Failure},
+    gateway::queue::Closed,
+    node::Node,
+};
 use rules::admin::AdminOp;
 use serde::{Deserialize, Serialize};
 use store::{Actor, NewAuditEntry, OperatorTx};
@@ -47,6 +51,10 @@ pub(super) async fn act(node: &Node, request: DeleteTenant) -> Result<Deleted, F
     node.tenants.forget(&request.name);
     node.groups.forget_tenant(tenant);
     node.hub.close_tenant(tenant, Closed::Revoked);
+    if let Err(error) = node.blobs.remove_tenant(tenant).await {
+        // Without the keys they are noise; the operator may want to remove them by hand.
+        tracing::warn!(id = %tenant, error = %Chain(&error), "parts of blobs of a destroyed tenant are left");
+    }
     tracing::info!(tenant = %request.name, id = %tenant, "tenant destroyed");
     Ok(Deleted {})
 }

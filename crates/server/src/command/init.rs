@@ -78,20 +78,27 @@ fn configuration(host: &str, passphrase_file: Option<&Path>, store: &StoreArgume
     let path = |file: Option<&Path>| Some(std::path::absolute(file?).ok()?.display().to_string());
     let kind = store.postgres.as_ref().map(|_| "postgres".to_owned());
     let values = [
-        ("passphrase_file", path(passphrase_file)),
-        ("kind", kind),
-        ("url", store.postgres.clone()),
-        ("password_file", path(store.postgres_password_file.as_deref())),
-        ("ca_file", path(store.postgres_ca_file.as_deref())),
-        ("migration_user", store.postgres_migration_user.clone()),
-        ("migration_password_file", path(store.postgres_migration_password_file.as_deref())),
+        ("root.passphrase_file", path(passphrase_file)),
+        ("store.kind", kind),
+        ("store.url", store.postgres.clone()),
+        ("store.password_file", path(store.postgres_password_file.as_deref())),
+        ("store.ca_file", path(store.postgres_ca_file.as_deref())),
+        ("store.migration_user", store.postgres_migration_user.clone()),
+        ("store.migration_password_file", path(store.postgres_migration_password_file.as_deref())),
     ];
-    let line = |line: &str| {
+    let set = |section: &str, line: &str| {
         let key = line.trim_start_matches("# ").split(" = ").next()?;
-        let (_, value) = values.iter().find(|(name, _)| *name == key)?;
+        let (_, value) = values.iter().find(|(name, _)| name.split_once('.') == Some((section, key)))?;
         Some(format!("{key} = {}", toml::Value::String(value.clone()?)))
     };
-    text.lines().map(|each| line(each).unwrap_or_else(|| each.to_owned()) + "\n").collect()
+    let mut section = "";
+    let mut written = String::new();
+    for line in text.lines() {
+        section = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(section);
+        written.push_str(&set(section, line).unwrap_or_else(|| line.to_owned()));
+        written.push('\n');
+    }
+    written
 }
 
 fn is_host(host: &str) -> bool {

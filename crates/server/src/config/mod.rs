@@ -3,10 +3,12 @@
 //! Every key has a default, an unknown key is an error that names it and its line, and only this module reads the
 //! environment ([`environment`]).
 
+mod blobs;
 pub mod environment;
 mod file;
 mod store;
 
+pub use self::blobs::{Blobs, BlobsKind, S3};
 pub use self::store::{Store, StoreKind};
 pub use file::{FILE_NAME, TEMPLATE, load, parse};
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub root: Root,
     /// Where everything is kept.
     pub store: Store,
+    /// Where files are kept, how large and how long.
+    pub blobs: Blobs,
     /// What happens after a restore from a backup.
     pub restore: Restore,
     /// What is written to standard error.
@@ -249,6 +253,7 @@ impl Config {
             return Err(ConfigError::Range { key, text: "must have a burst and a rate above 0" });
         }
         self.store.validate()?;
+        self.blobs.validate()?;
         if self.clients.host.is_empty() {
             return Err(ConfigError::Range { key: "clients.host", text: "must not be empty" });
         }

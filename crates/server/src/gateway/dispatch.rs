@@ -2,21 +2,23 @@
 
 use super::{
     failure::Failure,
-    state::{Connection, Guest, Person, Session, State},
+    state::{Connection, Guest, Person, Session, State, refuse},
 };
-use crate::api;
+use crate::{api, metrics::Outcome, node::Node};
 use std::{future::Future, sync::Arc};
 use wire::{ErrorCode, Op, Operation, frame};
 
 /// An encoded answer, or why there is none.
 type Answer = Result<Vec<u8>, Failure>;
 
-/// Acts. `None` means that the answer comes later, from the store's completion.
+/// Acts. `None` means that the answer comes later, from the store's completion or a task.
 ///
 /// What is rare is boxed: the largest operation's state would else be part of every idle connection.
 pub(super) async fn run(connection: &mut Connection, op: Op, id: u32, body: &[u8]) -> Option<Answer> {
     match op {
         Op::Send => later(send(connection, id, body).await),
+        Op::PutPart => later(beside(connection, id, body, api::put_part::handle).await),
+        Op::FetchPart => later(beside(connection, id, body, api::fetch_part::handle).await),
         Op::Hello | Op::JoinStart | Op::JoinFinish | Op::Authenticate | Op::LoginStart | Op::LoginFinish => {
             Some(Box::pin(session(connection, op, id, body)).await)
         }
@@ -98,7 +100,12 @@ async fn device(connection: &Connection, op: Op, id: u32, body: &[u8]) -> Answer
         Op::FetchChainChanges => act(id, body, |p| api::fetch_chain_changes::handle(session, p)).await,
         Op::FetchJoinable => act(id, body, |p| api::fetch_joinable::handle(session, p)).await,
         Op::FetchStay => act(id, body, |p| api::fetch_stay::handle(session, p)).await,
+        Op::BeginBlob => act(id, body, |p| api::begin_blob::handle(node, session, p)).await,
+        Op::FinishBlob => act(id, body, |p| api::finish_blob::handle(node, session, p)).await,
+        Op::DeleteBlob => act(id, body, |p| api::delete_blob::handle(session, p)).await,
         Op::Send
+        | Op::PutPart
+        | Op::FetchPart
         | Op::Hello
         | Op::JoinStart
         | Op::JoinFinish
@@ -115,6 +122,33 @@ async fn send(connection: &Connection, id: u32, body: &[u8]) -> Result<(), Failu
     // Waiting here stops reading: whoever sends faster than the storage takes is slowed down by TCP.
     let permit = Arc::clone(&connection.in_flight).acquire_owned().await.map_err(Failure::internal)?;
     api::send::begin(&connection.node, of_device(connection)?, permit, id, params(body)?).await
+}
+
+/// Acts in a task of its own: what waits for another disk or machine does not hold up what else the device has to say.
+async fn beside<O, F>(
+    connection: &Connection,
+    id: u32,
+    body: &[u8],
+    handle: impl FnOnce(Arc<Node>, Arc<Session>, O) -> F,
+) -> Result<(), Failure>
+where
+    O: Operation,
+    F: Future<Output = Result<O::Answer, Failure>> + Send + 'static,
+{
+    let permit = Arc::clone(&connection.in_flight).acquire_owned().await.map_err(Failure::internal)?;
+    let (node, session) = (Arc::clone(&connection.node), Arc::clone(of_device(connection)?));
+    let acting = handle(Arc::clone(&node), Arc::clone(&session), params(body)?);
+    tokio::spawn(async move {
+        match acting.await {
+            Ok(answer) => {
+                node.metrics.request(O::OP, Outcome::Answered);
+                session.queue.push(frame::answer(id, &answer).into());
+            }
+            Err(failure) => refuse(&node, &session.queue, O::OP, id, failure),
+        }
+        drop(permit);
+    });
+    Ok(())
 }
 
 async fn act<O, F>(id: u32, body: &[u8], handle: impl FnOnce(O) -> F) -> Answer

@@ -1,5 +1,6 @@
 //! Deletes what nobody needs any more: entries that all devices have, what has expired.
 
+use super::blobs;
 use crate::{
     gateway::failure::{Chain, Failure},
     node::Node,
@@ -46,7 +47,7 @@ async fn one(node: &Node, tenant: TenantId, now: UnixMillis) -> Result<(), Failu
     while let Some(last) = part(&store, after, now).await? {
         after = Some(last);
     }
-    Ok(())
+    blobs::sweep(node, tenant, now).await
 }
 
 fn expire(tx: &mut Tx<'_>, now: UnixMillis) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 mod append;
 mod attempt;
 mod audit;
+mod blob;
 mod chain;
 mod commit;
 mod conversation;
@@ -28,6 +29,7 @@ mod welcome;
 
 pub use append::{Append, NewEntry};
 pub use audit::{Actor, AuditEntry, NewAuditEntry};
+pub use blob::{Begun, Blob, BlobState, NewBlob};
 pub use commit::{CommitOutcome, Joiner, NewCommit};
 pub use conversation::{Conversation, CreateConversation, NewConversation};
 pub use device::Device;

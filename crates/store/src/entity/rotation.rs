@@ -42,6 +42,7 @@ impl OperatorTx<'_> {
                 1 => KeyUse::User,
                 2 => KeyUse::Conversation,
                 3 => KeyUse::Index,
+                4 => KeyUse::Blob,
                 _ => return Err(Error::Malformed),
             };
             let name = KeyName { tenant, key_use, object: row.array(1)?, version: row.number(2)? };

@@ -1,5 +1,6 @@
 //! Parameters and answers of every operation, a file per subject.
 
+mod blob;
 mod conversation;
 mod device;
 mod identity;
@@ -8,6 +9,7 @@ mod propose;
 mod restore;
 mod session;
 
+pub use blob::*;
 pub use conversation::*;
 pub use device::*;
 pub use identity::*;
