@@ -1,7 +1,8 @@
 //! The door: what a shell calls. Each call is one turn: work, then whatever has become possible, then one commit.
 
 use crate::database::account::{self, Account};
-use crate::database::{device, expiry, outbox};
+use crate::database::{device, expiry, file, outbox};
+use crate::files;
 use crate::memory::{Joining, Memory};
 use crate::session::{BACK_OFF_MAX_MS, Phase};
 use crate::turn::Turn;
@@ -40,6 +41,7 @@ impl Client {
         let account = account::load(database.reader())?;
         let mut memory = Memory::new(account);
         memory.expires_at = expiry::next(database.reader())?;
+        files::sweep(&mut database)?;
         Ok(Self { database, entropy, memory, transmit: VecDeque::new(), events: VecDeque::new() })
     }
 
@@ -195,7 +197,8 @@ impl Client {
     /// # Errors
     /// [`Error::Database`].
     pub fn unsent(&self) -> Result<u64, Error> {
-        Ok(outbox::len(self.database.reader())? + device::revocations(self.database.reader())?)
+        let db = self.database.reader();
+        Ok(outbox::len(db)? + device::revocations(db)? + file::sending(db)?)
     }
 
     pub(crate) fn account(&self) -> Result<&Account, Error> {
@@ -204,6 +207,10 @@ impl Client {
 
     pub(crate) const fn reader(&self) -> &rusqlite::Connection {
         self.database.reader()
+    }
+
+    pub(crate) const fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     pub(crate) const fn chains(&self) -> &crate::contacts::Chains {
@@ -254,7 +261,9 @@ impl Client {
                 events: &mut events,
             };
             let worked = work(&mut turn).map_err(|error| (error.is_usage(), error));
-            worked.and_then(|value| turn.pump().map(|()| value).map_err(|error| (false, error)))
+            worked.and_then(|value| {
+                turn.pump().and_then(|()| turn.drop_wiped_files()).map(|()| value).map_err(|error| (false, error))
+            })
         };
         let expires_at = expiry::next(&transaction);
         let has_changed = transaction.total_changes() > changes;

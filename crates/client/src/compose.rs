@@ -57,6 +57,19 @@ impl Client {
 
 impl Turn<'_> {
     pub(crate) fn enqueue(&mut self, id: ConversationId, content: &Content) -> Result<MessageId, Error> {
+        if let Body::Delete { target } = content.body
+            && self.take_back_unsent(id, target)?
+        {
+            return Ok(target);
+        }
+        let message_id = self.compose(id, content)?;
+        outbox::insert(self.db, id, OutboxKind::Message, message_id, None, None)?;
+        self.memory.attention.insert(id);
+        Ok(message_id)
+    }
+
+    /// Stores what a person says, as their own message that is not sent yet.
+    pub(crate) fn compose(&mut self, id: ConversationId, content: &Content) -> Result<MessageId, Error> {
         let (account, row) = (self.account()?, self.conversation(id)?);
         if matches!(row.state, ConversationState::Left | ConversationState::Leaving) {
             return Err(Error::NotMember);
@@ -86,8 +99,6 @@ impl Turn<'_> {
             reason: None,
         };
         self.store(&row, &message, content)?;
-        outbox::insert(self.db, id, OutboxKind::Message, message_id, None, None)?;
-        self.memory.attention.insert(id);
         self.memory.typing.ended(id);
         Ok(message_id)
     }
@@ -126,6 +137,7 @@ impl Turn<'_> {
         target: MessageId,
     ) -> Result<(), Error> {
         if let Some(author) = deletion.author {
+            self.unwant_file(row.id, deletion, target)?;
             self.memory.wiped |= expiry::wipe_deleted(self.db, row.id, target, author)?;
         }
         Ok(())

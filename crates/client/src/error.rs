@@ -60,6 +60,18 @@ pub enum Error {
     /// The content is larger than a message may be.
     #[error("the message is too large")]
     TooLarge,
+    /// No such file is being prepared here: it was sent or given up, or the program has been started anew since.
+    #[error("no such file is being prepared")]
+    UnknownFile,
+    /// More than a file may have, or a part of another length than the file's size asks for.
+    #[error("the file is too large, or its size has changed meanwhile")]
+    FileSize,
+    /// The message has no file, or it is not on this device.
+    #[error("the file is not on this device")]
+    FileNotHere,
+    /// What is kept of the file is not what its message names.
+    #[error("the file is damaged")]
+    FileDamaged,
     /// The device is not a member of the conversation any more.
     #[error("this device is not a member of the conversation any more")]
     NotMember,

@@ -1,7 +1,7 @@
 //! What the user interface is told.
 
-use crate::LinkCode;
 use crate::content::MessageView;
+use crate::{FileView, LinkCode};
 use trust::ChainError;
 use wire::{ConversationId, DeviceId, MessageId, Refusal, UnixMillis, UserId};
 
@@ -220,6 +220,15 @@ pub enum Event {
         message: MessageId,
         /// Why.
         reason: String,
+    },
+    /// A file moves, or does no longer.
+    File {
+        /// Where.
+        conversation: ConversationId,
+        /// Of which message.
+        message: MessageId,
+        /// How far it is.
+        file: FileView,
     },
     /// An entry could not be opened. It is counted and shown, and the device repairs itself.
     Undecryptable {

@@ -1,6 +1,7 @@
 //! What the client knows without asking the disk. All of it can be dropped and read again.
 
 use crate::database::account::Account;
+use crate::files::Files;
 use crate::link::{Linking, Opening};
 use crate::restore::Comparison;
 use crate::session::Session;
@@ -93,6 +94,7 @@ pub(crate) struct Memory {
     /// It was told that nothing is left to fetch.
     pub(crate) caught_up: bool,
     pub(crate) typing: Typing,
+    pub(crate) files: Files,
     /// When the next message expires.
     pub(crate) expires_at: Option<UnixMillis>,
     /// Something was wiped whose old pages are to be dropped at once.
@@ -142,6 +144,7 @@ impl Memory {
             acknowledge_at: 0,
             caught_up: false,
             typing: Typing::default(),
+            files: Files::default(),
             expires_at: None,
             wiped: false,
             erase_at: None,
@@ -179,6 +182,7 @@ impl Memory {
         self.held = None;
         self.unacknowledged.clear();
         self.caught_up = false;
+        self.files.end_connection();
     }
 
     /// Drops what mirrors the disk.

@@ -32,6 +32,7 @@ impl Turn<'_> {
         }
         self.fetch_chains()?;
         self.revoke_wanted()?;
+        self.move_files()?;
         self.acknowledge()?;
         self.tell_caught_up();
         Ok(())

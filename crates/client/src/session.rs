@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use vault::Entropy;
 use wire::request::{Cursor, Greeting};
-use wire::{ConversationId, DeviceId, MessageId, UnixMillis, UserId};
+use wire::{BlobId, ConversationId, DeviceId, MessageId, UnixMillis, UserId};
 
 /// An answer that takes longer means that the connection is dead.
 const ANSWER_DEADLINE_MS: u64 = 30_000;
@@ -87,6 +87,16 @@ pub(crate) enum Work {
     Missing(ConversationId),
     /// A GroupInfo that it misses.
     RenewInfo(ConversationId),
+    /// A file of this number sets out.
+    BeginBlob(i64),
+    /// A part of it.
+    PutPart(i64, u32),
+    /// It has arrived.
+    FinishBlob(i64),
+    /// A part of a file comes here.
+    FetchPart(i64, u32),
+    /// A blob that nobody needs any more.
+    DeleteBlob(BlobId),
     /// Never on its way: only a time to come back to a conversation.
     Succession(ConversationId),
     /// Never on its way: only a time to come back to a conversation.

@@ -212,6 +212,7 @@ impl Turn<'_> {
     }
 
     pub(crate) fn replace(&mut self, from: ConversationId, to: ConversationId) -> Result<(), Error> {
+        self.renew_blobs(from)?;
         outbox::move_messages(self.db, from, to)?;
         local::inherit(self.db, from, to)?;
         conversation::delete(self.db, from)?;

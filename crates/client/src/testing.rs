@@ -130,6 +130,13 @@ pub(crate) fn in_conversation_at(file: &Path) -> (TempDir, Client) {
     (folder, client)
 }
 
+/// The same profile after its program has ended and was started anew.
+pub(crate) fn reopen(folder: &TempDir) -> Client {
+    let key = DatabaseKey::generate(&mut Counter(7));
+    let database = Database::open(&folder.path().join("device.db"), &key).unwrap();
+    Client::open(database, Box::new(Counter(1_000_000))).unwrap()
+}
+
 /// A new connection, up to where the device has caught up.
 pub(crate) fn reconnect(client: &mut Client, now: u64) {
     client

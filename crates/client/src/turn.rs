@@ -118,6 +118,11 @@ impl Turn<'_> {
             Work::Supply(id) => self.supplied(id, &Self::decoded::<request::Resupply>(body)?),
             Work::Confirm(id) => self.confirmed(id, &Self::decoded::<request::Sync>(body)?),
             Work::Missing(id) => self.missing(id, &Self::decoded::<request::FetchRestored>(body)?),
+            Work::BeginBlob(file) => self.began_blob(file, Self::decoded::<request::BeginBlob>(body)?),
+            Work::PutPart(file, part) => self.put_part(file, part),
+            Work::FinishBlob(file) => self.finished_blob(file),
+            Work::FetchPart(file, part) => self.fetched_part(file, part, &Self::decoded::<request::FetchPart>(body)?),
+            Work::DeleteBlob(blob) => self.deleted_blob(blob),
             Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) | Work::Succession(_) => Ok(()),
             // Another member's may have come first: then nothing was missing.
             Work::RenewInfo(_) => Ok(()),
@@ -174,6 +179,11 @@ impl Turn<'_> {
                 self.successor_refused(work, id, refusal);
                 Ok(())
             }
+            work @ (Work::BeginBlob(file) | Work::PutPart(file, _) | Work::FinishBlob(file)) => {
+                self.sending_refused(&work, file, refusal)
+            }
+            Work::FetchPart(file, part) => self.fetching_refused(file, part, refusal),
+            Work::DeleteBlob(blob) => self.delete_blob_refused(blob, refusal),
             Work::ChainChanges => {
                 self.changes_refused();
                 Ok(())

@@ -1,5 +1,6 @@
 //! The kinds of content. On the wire a body is `[kind, map]`; a kind's number is never reused.
 
+use super::Attachment;
 use minicbor::data::Type;
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 use wire::MessageId;
@@ -12,8 +13,9 @@ const REACTION: u16 = 5;
 const RECEIPT: u16 = 6;
 const NAME: u16 = 7;
 const TOPIC: u16 = 8;
-const FILE: u16 = 9;
+// 9 was a file without a place to get it from; nobody has sent one.
 const TIMER: u16 = 10;
+const FILE: u16 = 11;
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub enum Body {
     /// Says what the conversation is about.
     Topic(String),
     /// A file that travels elsewhere, sealed.
-    File(FileAnnouncement),
+    File(Attachment),
     /// New messages disappear so many seconds after they were read; 0: they stay.
     Timer {
         /// Seconds, or 0.
@@ -70,21 +72,6 @@ pub struct Reaction {
     #[n(2)]
     #[cbor(default)]
     pub removed: bool,
-}
-
-/// What a file is called; nothing of this is visible to the server.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct FileAnnouncement {
-    /// Its name.
-    #[n(0)]
-    pub name: String,
-    /// Its size in bytes.
-    #[n(1)]
-    pub size: u64,
-    /// Its media type, as the sender says.
-    #[n(2)]
-    pub media_type: Option<String>,
 }
 
 /// A body as it came, of a kind that this program does not know.
@@ -200,6 +187,14 @@ impl Body {
         )
     }
 
+    /// Whether it keeps the limits of its kind.
+    pub(crate) fn is_sound(&self) -> bool {
+        match self {
+            Self::File(attachment) => attachment.is_sound(),
+            _ => true,
+        }
+    }
+
     /// Whether a conversation's timer applies to it: what people say, not what they say about the conversation.
     pub const fn can_expire(&self) -> bool {
         matches!(self, Self::Text(_) | Self::Markdown(_) | Self::File(_))
@@ -290,7 +285,7 @@ mod tests {
             Body::Receipt { read_up_to: 9 },
             Body::Name("n".into()),
             Body::Topic("t".into()),
-            Body::File(FileAnnouncement { name: "plan.pdf".into(), size: 7, media_type: None }),
+            Body::File(Attachment::sample()),
             Body::Timer { seconds: 86_400 },
             Body::Unknown(Unknown { kind: 999, bytes: wire::encode(&Words { text: "x".into() }) }),
         ]

@@ -5,13 +5,15 @@
 //! layer ([`Content`]) follows the model of MIMI content: one structure, a registry of kinds, and a rule for the unknown:
 //! a kind that this version does not know is kept as it came and shown as such, never dropped.
 
+mod attachment;
 mod body;
 mod expiry;
 pub mod markdown;
 mod mention;
 mod view;
 
-pub use body::{Body, FileAnnouncement, Reaction, Unknown};
+pub use attachment::{Attachment, Preview, Voice};
+pub use body::{Body, Reaction, Unknown};
 pub use expiry::Expiry;
 pub(crate) use mention::find_mentions;
 pub use view::{MessageView, ReactionView, fold};
@@ -113,13 +115,13 @@ impl Content {
         wire::encode(self)
     }
 
-    /// Reads a content. One of a later version becomes [`Body::Unknown`].
+    /// Reads a content. One of a later version, or beyond the limits of its kind, becomes [`Body::Unknown`].
     ///
     /// # Errors
     /// [`Malformed`] when the bytes are no content of any version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         match wire::decode::<Self>(bytes) {
-            Ok(content) if content.version == VERSION => Ok(content.with_valid_mentions()),
+            Ok(content) if content.version == VERSION && content.body.is_sound() => Ok(content.with_valid_mentions()),
             Ok(content) => Ok(Self { body: content.body.into_unknown(), ..content }),
             Err(malformed) => Err(malformed),
         }

@@ -76,6 +76,20 @@ pub(crate) fn wipe_expired(db: &Connection, now: UnixMillis) -> Result<Vec<Conve
     Ok(conversations)
 }
 
+/// Deletes a message that was never sent, as if it had not been written.
+pub(crate) fn forget(db: &Connection, id: ConversationId, message: MessageId) -> Result<()> {
+    let sql = "SELECT id, content FROM message WHERE conversation = ? AND message_id = ? AND seq IS NULL";
+    let said: Vec<Said> = db
+        .prepare_cached(sql)?
+        .query_map(params![id.as_bytes(), message.as_bytes()], Said::read)?
+        .collect::<Result<_>>()?;
+    for said in said {
+        said.unindex(db)?;
+        db.prepare_cached("DELETE FROM message WHERE id = ?")?.execute([said.row])?;
+    }
+    Ok(())
+}
+
 /// Deletes the recorded changes to a message that has expired. One that is still to be sent goes when it is recorded.
 pub(crate) fn wipe_changes(db: &Connection, id: ConversationId, target: MessageId) -> Result<()> {
     let sql = "SELECT id, content FROM message WHERE conversation = ? AND target = ? AND state <> 0";

@@ -121,6 +121,18 @@ pub(crate) fn set_failed(db: &Connection, conversation: ConversationId, id: Mess
         .map(|_| ())
 }
 
+/// What failed is to be sent after all.
+pub(crate) fn set_pending(db: &Connection, conversation: ConversationId, id: MessageId) -> Result<()> {
+    let sql = "UPDATE message SET state = 0, reason = NULL WHERE conversation = ?1 AND message_id = ?2 AND state = 2";
+    db.prepare_cached(sql)?.execute([conversation.as_bytes(), id.as_bytes()]).map(drop)
+}
+
+/// Puts another content in the place of one that was not sealed yet.
+pub(crate) fn set_content(db: &Connection, conversation: ConversationId, id: MessageId, content: &[u8]) -> Result<()> {
+    let sql = "UPDATE message SET content = ?3 WHERE conversation = ?1 AND message_id = ?2 AND seq IS NULL";
+    db.prepare_cached(sql)?.execute(params![conversation.as_bytes(), id.as_bytes(), content]).map(drop)
+}
+
 /// Leaves only that there was a message.
 pub(crate) fn set_expired(db: &Connection, row: i64) -> Result<()> {
     let sql =

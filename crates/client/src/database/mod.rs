@@ -7,6 +7,7 @@ pub(crate) mod conversation;
 pub(crate) mod device;
 mod erasable;
 pub(crate) mod expiry;
+pub(crate) mod file;
 pub(crate) mod key_package;
 pub(crate) mod link;
 pub(crate) mod local;
@@ -15,6 +16,7 @@ pub(crate) mod meta;
 pub(crate) mod mls;
 pub(crate) mod outbox;
 pub(crate) mod page;
+pub(crate) mod part;
 pub(crate) mod raw;
 pub(crate) mod search;
 pub(crate) mod setting;
@@ -85,6 +87,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_unreadable.sql"),
     include_str!("migrations/0006_erasable.sql"),
     include_str!("migrations/0007_local.sql"),
+    include_str!("migrations/0008_files.sql"),
 ];
 
 /// More than there are: preparing one takes longer than most of them run.
@@ -121,6 +124,7 @@ impl Database {
         )?;
         connection.pragma_update(None, "secure_delete", stands(Defence::SecureDelete))?;
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
+        part::attach(&connection, path, key)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // Else SQLite compiles a kept statement anew whenever another limit is bound.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -184,20 +188,31 @@ impl Database {
         if !stands(Defence::OldPages) {
             return Ok(true);
         }
-        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))?)
+        Ok(self
+            .connection
+            .query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))?)
     }
 }
 
 /// Hands SQLCipher the raw key and reads one page, which fails if the key is another.
 fn unlock(connection: &Connection, key: &DatabaseKey) -> Result<(), DatabaseError> {
     let mut pragma = Zeroizing::new(String::with_capacity(128));
-    pragma.push_str("PRAGMA key = \"x'");
-    key.expose().iter().for_each(|byte| push_hex(&mut pragma, *byte));
-    pragma.push_str("'\";");
+    pragma.push_str("PRAGMA key = \"");
+    pragma.push_str(&raw_key(key));
+    pragma.push_str("\";");
     connection.execute_batch(&pragma)?;
     connection.execute_batch("PRAGMA cipher_memory_security = ON;")?;
     connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
     Ok(())
+}
+
+/// A key as SQLCipher takes it, without stretching it.
+fn raw_key(key: &DatabaseKey) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(72));
+    text.push_str("x'");
+    key.expose().iter().for_each(|byte| push_hex(&mut text, *byte));
+    text.push('\'');
+    text
 }
 
 fn push_hex(text: &mut String, byte: u8) {

@@ -74,7 +74,8 @@ impl Turn<'_> {
         }
         outbox::unseal(self.db, row.id)?;
         self.claim_wishes_anew(row.id)?;
-        outbox::insert_first(self.db, row.id, again)?;
+        let again = self.send_files_again(row.id, again)?;
+        outbox::insert_first(self.db, row.id, &again)?;
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use std::path::Path;
 /// Everything of ours stands in this folder of the origin's.
 const FOLDER: &str = "mifeng";
 const FILE: &str = "device.db";
-/// The database, its write-ahead log, a rollback journal, and room.
-const FILES_MAX: usize = 6;
+/// Two databases, a write-ahead log, rollback journals, and room.
+const FILES_MAX: usize = 8;
 
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]

@@ -2,8 +2,9 @@
 
 use super::stage::Counted;
 use client::content::markdown::{Block, Document, Inline};
-use client::content::{Body, Content, Expiry, FileAnnouncement, Mention, Plaintext, Reaction};
-use wire::{MessageId, UserId};
+use client::content::{Attachment, Body, Content, Expiry, Mention, Plaintext, Preview, Reaction, Voice};
+use vault::FileKey;
+use wire::{BlobId, MessageId, UserId};
 
 pub(super) mod said {
     use super::*;
@@ -18,6 +19,14 @@ pub(super) mod said {
         true
     }
 
+    fn attachment() -> Attachment {
+        let mut file = Attachment::new(BlobId::from_bytes([4; 16]), &FileKey::from_bytes([5; 32]), [6; 32], 7);
+        (file.name, file.media_type) = ("plan.pdf".into(), Some("text/plain".into()));
+        file.preview = Some(Preview { width: 4, height: 3, thumbnail: vec![0xff, 0xd8, 0xff] });
+        file.voice = Some(Voice { duration_ms: 900, waveform: vec![0, 255] });
+        file
+    }
+
     pub(in crate::fuzz) fn seeds() -> Vec<Vec<u8>> {
         let target = MessageId::from_bytes([3; 16]);
         let bodies = [
@@ -29,7 +38,7 @@ pub(super) mod said {
             Body::Receipt { read_up_to: 9 },
             Body::Name("n".into()),
             Body::Topic("t".into()),
-            Body::File(FileAnnouncement { name: "plan.pdf".into(), size: 7, media_type: Some("text/plain".into()) }),
+            Body::File(attachment()),
             Body::Timer { seconds: 86_400 },
         ];
         let mentions = vec![Mention { start: 0, end: 6, user: UserId::from_bytes([7; 16]) }];
