@@ -4,8 +4,9 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::{for_terminal, in_one_line};
 use client::content::Content;
-use client::{Client, Event};
+use client::{Client, Event, FileState, FileView};
 use runtime::{Next, Shell, now};
+use std::io::IsTerminal;
 use wire::{ConversationId, DeviceId, MessageId, Refusal, UserId};
 
 /// How a person names a conversation.
@@ -206,24 +207,101 @@ pub(crate) async fn send(
     queue: bool,
 ) -> Result<(MessageId, Option<u64>), Failure> {
     let sent = shell.client().send(conversation, content, now())?;
-    if queue {
-        return Ok((sent, None));
-    }
-    let seq = shell
-        .run(context.timeout(), |_, event| {
-            Ok(match event {
-                Some(Event::Sent { message, seq, .. }) if message == sent => Next::Done(Ok(seq)),
-                Some(Event::Failed { message, reason, .. }) if message == sent => {
-                    Next::Done(Err(Failure::new(Kind::Refused, reason)))
-                }
-                Some(Event::LoginRefused(refusal)) => Next::Done(Err(refusal.into())),
-                Some(Event::NoKeyPackage(_)) => {
-                    Next::Done(Err(Failure::new(Kind::Refused, "the other person has no device that can be added now")
-                        .hint("the message waits here, and goes out with a later command")))
-                }
-                _ => Next::Wait,
+    let seq = match queue {
+        true => None,
+        false => Some(wait_until_sent(shell, context, conversation, sent).await?),
+    };
+    Ok((sent, seq))
+}
+
+/// Waits until the server has recorded a message, and its file before, if it has one: its place in the log. As long as the file
+/// moves, the wait goes on.
+pub(crate) async fn wait_until_sent(
+    shell: &mut Shell,
+    context: &Context,
+    conversation: ConversationId,
+    sent: MessageId,
+) -> Result<u64, Failure> {
+    let mut shown = Progress::new(context, "sent");
+    loop {
+        let outcome = shell
+            .run(context.timeout(), |_, event| {
+                Ok(match event {
+                    Some(Event::Sent { message, seq, .. }) if message == sent => Next::Done(Ok(Some(seq))),
+                    Some(Event::Failed { message, reason, .. }) if message == sent => {
+                        Next::Done(Err(Failure::new(Kind::Refused, reason)))
+                    }
+                    Some(Event::File { message, file, .. }) if message == sent => {
+                        shown.show(&file);
+                        Next::Done(Ok(None))
+                    }
+                    Some(Event::LoginRefused(refusal)) => Next::Done(Err(refusal.into())),
+                    Some(Event::NoKeyPackage(id)) if id == conversation => Next::Done(Err(no_device())),
+                    _ => Next::Wait,
+                })
             })
-        })
-        .await??;
-    Ok((sent, Some(seq)))
+            .await??;
+        if let Some(seq) = outcome {
+            return Ok(seq);
+        }
+    }
+}
+
+fn no_device() -> Failure {
+    Failure::new(Kind::Refused, "the other person has no device that can be added now")
+        .hint("the message waits here, and goes out with a later command")
+}
+
+/// Has the file of a message come to this device, and waits for it as long as it moves.
+pub(crate) async fn fetch_file(
+    shell: &mut Shell,
+    context: &Context,
+    conversation: ConversationId,
+    message: MessageId,
+) -> Result<(), Failure> {
+    shell.client().fetch_file(conversation, message, now())?;
+    let mut shown = Progress::new(context, "fetched");
+    let mut parts = None;
+    loop {
+        let file = shell
+            .run(context.timeout(), |client, event| {
+                if let Some(Event::LoginRefused(refusal)) = event {
+                    return Ok(Next::Done(Err(Failure::from(refusal))));
+                }
+                let Some(file) = client.file(conversation, message)? else { return Ok(Next::Wait) };
+                let has_moved = parts.is_some_and(|before| before != file.parts);
+                parts = Some(file.parts);
+                let ended = matches!(file.state, Some(FileState::Here | FileState::Failed | FileState::Sending));
+                Ok(if has_moved || ended { Next::Done(Ok(file)) } else { Next::Wait })
+            })
+            .await??;
+        shown.show(&file);
+        match file.state {
+            Some(FileState::Here | FileState::Sending) => return Ok(()),
+            Some(FileState::Failed) => {
+                let reason = file.reason.unwrap_or_else(|| "it cannot be fetched".into());
+                return Err(Failure::new(Kind::Refused, reason));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How far a file is, on a terminal that somebody looks at.
+struct Progress {
+    shown: bool,
+    word: &'static str,
+}
+
+impl Progress {
+    fn new(context: &Context, word: &'static str) -> Self {
+        Self { shown: !context.output.json && std::io::stderr().is_terminal(), word }
+    }
+
+    fn show(&mut self, file: &FileView) {
+        if self.shown && file.of_parts > 1 {
+            let percent = u64::from(file.parts) * 100 / u64::from(file.of_parts);
+            eprint!("\r{percent:>3} % {}{}", self.word, if file.parts == file.of_parts { "\n" } else { "" });
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::duration;
 use crate::failure::Failure;
+use crate::file::size;
 use crate::output::{for_terminal, in_one_line};
 use client::content::{Body, MessageView};
 use client::{Client, MessageState, Notice};
@@ -56,6 +57,7 @@ pub(crate) fn value(client: &Client, conversation: ConversationId, line: &Messag
         "state": state(line.state),
         "kind": line.body.as_ref().map(Body::kind_name),
         "text": line.body.as_ref().and_then(|body| body.words()),
+        "file": line.body.as_ref().and_then(file),
         "deleted": line.deleted,
         "in_reply_to": line.in_reply_to.map(|id| id.to_string()),
         "history": line.history,
@@ -64,6 +66,16 @@ pub(crate) fn value(client: &Client, conversation: ConversationId, line: &Messag
         "mentions": line.mentions.iter().map(|mention| mention.user.to_string()).collect::<Vec<_>>(),
         "expiry": line.expiry.map(|expiry| json!({"relative": expiry.relative, "seconds": expiry.seconds})),
         "notice": line.notice.as_ref().map(|notice| changes(client, notice)).transpose()?,
+    }))
+}
+
+/// What a message says about its file.
+fn file(body: &Body) -> Option<Value> {
+    let Body::File(file) = body else { return None };
+    Some(json!({
+        "name": file.name, "bytes": file.size, "media_type": file.media_type,
+        "pixels": file.preview.as_ref().map(|preview| [preview.width, preview.height]),
+        "duration_ms": file.voice.as_ref().map(|voice| voice.duration_ms),
     }))
 }
 
@@ -116,7 +128,7 @@ fn words(line: &MessageView) -> String {
         (Some(Body::Text(text) | Body::Markdown(text)), _) => for_terminal(text).replace('\n', "\n    "),
         (Some(Body::Name(name)), _) => format!("names the conversation “{}”", in_one_line(name)),
         (Some(Body::Topic(topic)), _) => format!("sets the topic “{}”", in_one_line(topic)),
-        (Some(Body::File(file)), _) => format!("file “{}”, {} bytes", in_one_line(&file.name), file.size),
+        (Some(Body::File(file)), _) => format!("file “{}”, {}", in_one_line(&file.name), size(file.size)),
         (Some(Body::Timer { seconds }), _) => duration::timer_set(*seconds),
         (Some(_), _) => String::from("(something that this version does not know)"),
         (None, _) => String::from("(nothing)"),

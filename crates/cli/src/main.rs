@@ -8,6 +8,7 @@ mod conversation;
 mod daemon;
 mod duration;
 mod failure;
+mod file;
 mod line;
 mod membership;
 mod output;

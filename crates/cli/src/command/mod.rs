@@ -7,6 +7,7 @@ mod completions;
 mod contacts;
 mod devices;
 mod edit;
+mod file;
 mod group;
 mod join;
 mod leave;
@@ -17,6 +18,7 @@ mod react;
 mod remove;
 mod rename;
 mod safety;
+mod save;
 mod search;
 mod send;
 mod settings;
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Open(open::Args),
     Send(send::Args),
     Reply(send::ReplyArgs),
+    File(file::Args),
+    Save(save::Args),
     Tail(tail::Args),
     React(react::Args),
     Edit(edit::Args),
@@ -78,6 +82,8 @@ impl Command {
             Self::Open(args) => args.run(context).await,
             Self::Send(args) => args.run(context).await,
             Self::Reply(args) => args.run(context).await,
+            Self::File(args) => args.run(context).await,
+            Self::Save(args) => args.run(context).await,
             Self::Tail(args) => args.run(context).await,
             Self::React(args) => args.run(context).await,
             Self::Edit(args) => args.run(context).await,

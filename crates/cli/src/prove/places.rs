@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Evidence {
     /// The database file. Its write-ahead log stands beside it.
     pub(super) database: PathBuf,
+    /// The folder of the files that people sent.
+    pub(super) blobs: PathBuf,
     /// Everything that the server printed.
     pub(super) log: PathBuf,
     /// The page of metrics, as it was answered.
@@ -37,6 +39,7 @@ impl Evidence {
             result(Place::Database, file(&self.database, searcher)),
             result(Place::Wal, file(Path::new(&wal), searcher)),
             result(Place::FreePages, free_pages_of(&self.database, searcher)),
+            result(Place::Blobs, folder(&self.blobs, searcher)),
             result(Place::Logs, file(&self.log, searcher)),
             result(Place::Metrics, borrowed(&self.metrics).map(|page| searcher.bytes(page))),
             result(Place::Traffic, borrowed(&self.traffic).and_then(|files| all_of(files, searcher))),
@@ -94,6 +97,18 @@ fn all_of(files: &[PathBuf], searcher: &Searcher) -> Result<Found> {
     Ok(found)
 }
 
+/// Everything in a folder and below it, and what it is called.
+fn folder(path: &Path, searcher: &Searcher) -> Result<Found> {
+    let mut found = Found::default();
+    let entries = fs::read_dir(path).with_context(|| format!("reading {}", path.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        found.add(searcher.bytes(path.file_name().unwrap_or_default().as_encoded_bytes()));
+        found.add(if path.is_dir() { folder(&path, searcher)? } else { file(&path, searcher)? });
+    }
+    Ok(found)
+}
+
 fn free_pages_of(database: &Path, searcher: &Searcher) -> Result<Found> {
     let bytes = fs::read(database).with_context(|| format!("reading {}", database.display()))?;
     Ok(searcher.bytes(&free_pages(&bytes)?))
@@ -131,10 +146,13 @@ mod tests {
             let path = |name: &str| self.folder.path().join(name);
             fs::write(path("db"), database(&in_place(Place::Database), &in_place(Place::FreePages))).unwrap();
             fs::write(path("db-wal"), in_place(Place::Wal)).unwrap();
+            fs::create_dir_all(path("blobs/tenant/blob")).unwrap();
+            fs::write(path("blobs/tenant/blob/00000000"), in_place(Place::Blobs)).unwrap();
             fs::write(path("log"), in_place(Place::Logs)).unwrap();
             fs::write(path("tap"), in_place(Place::Traffic)).unwrap();
             let evidence = Evidence {
                 database: path("db"),
+                blobs: path("blobs"),
                 log: path("log"),
                 metrics: Ok(in_place(Place::Metrics)),
                 traffic: Ok(vec![path("tap")]),
@@ -179,6 +197,7 @@ mod tests {
         let searcher = Searcher::new(std::slice::from_ref(&remains.canary), CONTROL).unwrap();
         let gone = Evidence {
             database: remains.folder.path().join("gone"),
+            blobs: remains.folder.path().join("gone"),
             log: remains.folder.path().join("gone"),
             metrics: Err(anyhow::anyhow!("refused")),
             traffic: Err(anyhow::anyhow!("not whole")),

@@ -13,6 +13,8 @@ pub(crate) enum Place {
     Wal,
     /// Pages of the database file that are free: what was deleted and not yet overwritten.
     FreePages,
+    /// The folder of the files that people sent.
+    Blobs,
     /// Everything that mifengd wrote to its standard output and error.
     Logs,
     /// What the internal listener tells about itself.
@@ -25,8 +27,16 @@ pub(crate) enum Place {
 
 impl Place {
     /// Every place.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Database, Self::Wal, Self::FreePages, Self::Logs, Self::Metrics, Self::Traffic, Self::Memory];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Database,
+        Self::Wal,
+        Self::FreePages,
+        Self::Blobs,
+        Self::Logs,
+        Self::Metrics,
+        Self::Traffic,
+        Self::Memory,
+    ];
 
     /// Its name for programs.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -34,6 +44,7 @@ impl Place {
             Self::Database => "database",
             Self::Wal => "wal",
             Self::FreePages => "free_pages",
+            Self::Blobs => "blobs",
             Self::Logs => "logs",
             Self::Metrics => "metrics",
             Self::Traffic => "traffic",
@@ -47,6 +58,7 @@ impl Place {
             Self::Database => "database file",
             Self::Wal => "write-ahead log",
             Self::FreePages => "free pages",
+            Self::Blobs => "files that people sent",
             Self::Logs => "logs",
             Self::Metrics => "metrics",
             Self::Traffic => "traffic after TLS",

@@ -3,8 +3,8 @@
 use super::canary::{Canary, random_text};
 use crate::profile::Profile;
 use anyhow::{Context, Result, anyhow, bail};
-use client::content::{Body, Content, FileAnnouncement, MessageView, Reaction};
-use client::{Client, Event};
+use client::content::{Body, Content, MessageView, Preview, Reaction, Voice};
+use client::{Client, Event, FILE_PART_BYTES, FileDetails, FileState};
 use runtime::{Next, Shell, now};
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +12,8 @@ use wire::{ConversationId, InviteLink, MessageId};
 
 /// Everything that one person waits for comes within this time, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of each file: some parts.
+const FILE_BYTES: usize = 600_000;
 /// Lines that a conversation of the story has at most.
 const LINES: u32 = 100;
 
@@ -33,8 +35,30 @@ struct Said {
     name: Canary,
     topic: Canary,
     file: Canary,
+    file_content: Canary,
+    thumbnail: Canary,
+    voice: Canary,
     later_text: Canary,
     later_answer: Canary,
+}
+
+impl Said {
+    /// What is said of a file that passes for a picture.
+    fn picture(&self) -> FileDetails {
+        let thumbnail = [b"\xff\xd8\xff".as_slice(), self.thumbnail.text.as_bytes()].concat();
+        FileDetails {
+            name: format!("{}.jpg", self.file.text),
+            media_type: Some("image/jpeg".into()),
+            preview: Some(Preview { width: 640, height: 480, thumbnail }),
+            voice: None,
+        }
+    }
+
+    /// What is said of one that passes for speech.
+    fn spoken(&self) -> FileDetails {
+        let voice = Voice { duration_ms: 1_500, waveform: self.voice.text.clone().into_bytes() };
+        FileDetails { media_type: Some("audio/ogg".into()), voice: Some(voice), ..FileDetails::default() }
+    }
 }
 
 impl Story {
@@ -49,6 +73,9 @@ impl Story {
             name: Canary::new("conversation name")?,
             topic: Canary::new("conversation topic")?,
             file: Canary::new("file name")?,
+            file_content: Canary::new("content of a file")?,
+            thumbnail: Canary::new("preview of a picture")?,
+            voice: Canary::new("voice message")?,
             later_text: Canary::new("message text after the restart")?,
             later_answer: Canary::new("answer after the restart")?,
         };
@@ -58,10 +85,12 @@ impl Story {
 
     /// Everything that the server must not have.
     pub(super) fn canaries(&self) -> Vec<Canary> {
-        let Said { text, markdown, reply, edit, reaction, name, topic, file, later_text, later_answer } = &self.said;
+        let Said { text, markdown, reply, edit, reaction, name, topic, file, .. } = &self.said;
+        let Said { file_content, thumbnail, voice, later_text, later_answer, .. } = &self.said;
+        let words = [text, markdown, reply, edit, reaction, name, topic, later_text, later_answer];
+        let files = [file, file_content, thumbnail, voice];
         let passwords = [&self.ann.password, &self.ben.password];
-        let words = [text, markdown, reply, edit, reaction, name, topic, file, later_text, later_answer];
-        words.into_iter().chain(passwords).cloned().collect()
+        words.into_iter().chain(files).chain(passwords).cloned().collect()
     }
 
     pub(super) fn people(&mut self) -> [&mut Person; 2] {
@@ -76,12 +105,14 @@ impl Story {
         ann.say(conversation, Body::Markdown(format!("*{}*", said.markdown.text)))?;
         ann.say(conversation, Body::Name(said.name.text.clone()))?;
         ann.say(conversation, Body::Topic(said.topic.text.clone()))?;
-        let file = FileAnnouncement { name: format!("{}.pdf", said.file.text), size: 4_096, media_type: None };
-        ann.say(conversation, Body::File(file))?;
+        let picture = ann.send_file(conversation, &said.file_content, said.picture())?;
+        let spoken = ann.send_file(conversation, &said.voice, said.spoken())?;
         ann.finish().await?;
-        for canary in [&said.text, &said.markdown, &said.file] {
+        for canary in [&said.text, &said.markdown, &said.file, &said.thumbnail] {
             ben.read(conversation, canary).await?;
         }
+        ben.read_file(conversation, picture, &said.file_content).await?;
+        ben.read_file(conversation, spoken, &said.voice).await?;
         ben.wait("the conversation's name and topic", |client| {
             let named = Some(Body::Name(said.name.text.clone()));
             let is_named = client.lines(conversation, 20)?.iter().any(|line| line.body == named);
@@ -170,6 +201,29 @@ impl Person {
         Ok(self.client()?.send(conversation, &Content::new(body, now()), now())?)
     }
 
+    /// Sends a file of several parts that says the same word again and again.
+    fn send_file(&mut self, conversation: ConversationId, word: &Canary, details: FileDetails) -> Result<MessageId> {
+        let content = repeated(word);
+        let client = self.client()?;
+        let blob = client.begin_file(content.len() as u64, now())?;
+        content.chunks(FILE_PART_BYTES).try_for_each(|part| client.add_to_file(blob, part, now()))?;
+        Ok(client.send_file(conversation, blob, details, None, now())?)
+    }
+
+    /// A file has arrived whole.
+    async fn read_file(&mut self, conversation: ConversationId, message: MessageId, word: &Canary) -> Result<()> {
+        self.wait(word.role, |client| Ok(client.message(conversation, message)?.is_some())).await?;
+        self.client()?.fetch_file(conversation, message, now())?;
+        let is_here = |file: client::FileView| file.state == Some(FileState::Here);
+        self.wait(word.role, |client| Ok(client.file(conversation, message)?.is_some_and(is_here))).await?;
+        let (client, mut content) = (self.client()?, Vec::new());
+        while content.len() < FILE_BYTES {
+            let part = client.file_part(conversation, message, (content.len() / FILE_PART_BYTES) as u32)?;
+            content.extend_from_slice(&part);
+        }
+        if content == repeated(word) { Ok(()) } else { bail!("{} came as something else", word.role) }
+    }
+
     /// Everything said is recorded by the server.
     async fn finish(&mut self) -> Result<()> {
         self.wait("the server's answers", |client| Ok(client.unsent()? == 0)).await
@@ -204,6 +258,10 @@ impl Person {
     }
 }
 
+fn repeated(word: &Canary) -> Vec<u8> {
+    word.text.bytes().cycle().take(FILE_BYTES).collect()
+}
+
 /// What ends the story at once.
 fn failure(event: &Event) -> Option<String> {
     match event {
@@ -220,5 +278,10 @@ fn failure(event: &Event) -> Option<String> {
 /// Whether a person who sees this line reads these words.
 fn holds(line: &MessageView, words: &str) -> bool {
     let in_body = line.body.as_ref().and_then(Body::words).is_some_and(|body| body.contains(words));
-    in_body || line.reactions.iter().any(|reaction| reaction.symbol == words)
+    let preview = match &line.body {
+        Some(Body::File(file)) => file.preview.as_ref().map(|preview| preview.thumbnail.as_slice()),
+        _ => None,
+    };
+    let in_preview = preview.is_some_and(|preview| preview.windows(words.len()).any(|part| part == words.as_bytes()));
+    in_body || in_preview || line.reactions.iter().any(|reaction| reaction.symbol == words)
 }

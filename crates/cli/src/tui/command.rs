@@ -13,6 +13,8 @@ pub(super) enum Command {
     Rename(String),
     Topic(String),
     Timer(u32),
+    File(String),
+    Save { message: Option<String>, to: Option<String> },
     Safety(Option<String>),
     Members,
     Search(String),
@@ -33,6 +35,8 @@ pub(super) const ALL: &[(&str, &str, &str)] = &[
     ("rename", "NAME", "give this group another name"),
     ("topic", "TEXT", "say what this conversation is about"),
     ("timer", "1d | off", "let new messages disappear after reading"),
+    ("file", "PATH", "send a file"),
+    ("save", "[#N] [FOLDER]", "save a file: that of message #N, or the last"),
     ("members", "", "who is in this conversation"),
     ("safety", "[@PERSON]", "compare a safety number"),
     ("search", "WORDS", "search everything on this device"),
@@ -75,6 +79,8 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "topic" => Command::Topic(rest.into()),
         "timer" => Command::Timer(crate::duration::parse_timer(rest).ok_or_else(usage)?),
         "safety" => Command::Safety(Some(handle(rest)).filter(|handle| !handle.is_empty())),
+        "file" if !rest.is_empty() => Command::File(rest.into()),
+        "save" => save(rest),
         "members" => Command::Members,
         "search" => Command::Search(rest.into()),
         "typing" => Command::Typing(switch()?),
@@ -93,6 +99,16 @@ pub(super) fn completions(line: &str) -> Vec<&'static (&'static str, &'static st
 
 fn handle(text: &str) -> String {
     text.trim().trim_start_matches('@').to_owned()
+}
+
+/// A number comes first, if there is one.
+fn save(text: &str) -> Command {
+    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let words = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    match first.strip_prefix('#') {
+        Some(_) => Command::Save { message: Some(first.into()), to: words(rest) },
+        None => Command::Save { message: None, to: words(text) },
+    }
 }
 
 fn people(text: &str) -> Option<Vec<String>> {
@@ -123,6 +139,10 @@ mod tests {
         assert_eq!(parse("timer off"), Ok(Command::Timer(0)));
         assert_eq!(parse("topic "), Ok(Command::Topic(String::new())));
         assert_eq!(parse("safety"), Ok(Command::Safety(None)));
+        assert_eq!(parse("file my plan.pdf"), Ok(Command::File("my plan.pdf".into())));
+        assert_eq!(parse("save"), Ok(Command::Save { message: None, to: None }));
+        let to = Some("my files".into());
+        assert_eq!(parse("save #7 my files"), Ok(Command::Save { message: Some("#7".into()), to }));
     }
 
     #[test]

@@ -3,17 +3,22 @@
 
 use super::command::Command;
 use super::lookup::{Lookup, Then};
-use super::model::{About, Effect, Found, Model, Overlay};
+use super::model::{About, Effect, Found, Model, Overlay, Save};
 use super::refresh;
 use super::view::markdown::summary;
+use crate::conversation;
 use crate::failure::Failure;
+use crate::file::{self, Prepared};
 use crate::output::in_one_line;
 use client::content::markdown::Document;
 use client::content::{Body, Content, Reaction};
-use client::{Client, Settings};
+use client::{Client, FileState, Settings};
 use runtime::now;
-use wire::ConversationId;
+use std::path::{Path, PathBuf};
+use wire::{ConversationId, MessageId};
 
+/// Lines among which the last file is looked for.
+const FILES_AMONG: u32 = 200;
 /// Lines that a search shows at most.
 const FOUND_MAX: u32 = 50;
 
@@ -152,6 +157,8 @@ fn run(command: Command, model: &mut Model, client: &mut Client, lookup: &mut Op
         Command::Rename(name) => drop(client.rename(here?, &name, now())?),
         Command::Topic(topic) => drop(client.set_topic(here?, &topic, now())?),
         Command::Timer(seconds) => drop(client.set_timer(here?, seconds, now())?),
+        Command::File(path) => send_file(model, client, here?, &path)?,
+        Command::Save { message, to } => save_file(model, client, here?, message.as_deref(), to)?,
         Command::Members => members(model, client, here?)?,
         Command::Typing(typing) => set(model, client, |settings| Settings { typing, ..settings })?,
         Command::Receipts(receipts) => set(model, client, |settings| Settings { receipts, ..settings })?,
@@ -159,6 +166,75 @@ fn run(command: Command, model: &mut Model, client: &mut Client, lookup: &mut Op
         Command::Leave | Command::Search(_) | Command::Help | Command::Quit => {}
     }
     refresh::page(model, client)
+}
+
+fn send_file(model: &mut Model, client: &mut Client, id: ConversationId, path: &str) -> Result<(), Failure> {
+    let Prepared { blob, details, size } = file::prepare(client, Path::new(path), false)?;
+    let name = in_one_line(&details.name);
+    client.send_file(id, blob, details, None, now())?;
+    model.tell(format!("sending “{name}”, {}", file::size(size)));
+    Ok(())
+}
+
+fn save_file(
+    model: &mut Model,
+    client: &mut Client,
+    id: ConversationId,
+    message: Option<&str>,
+    to: Option<String>,
+) -> Result<(), Failure> {
+    let message = match message {
+        Some(number) => conversation::message(client, id, number)?,
+        None => last_file(client, id)?.ok_or_else(|| Failure::usage("no file was sent here lately: /save #N"))?,
+    };
+    let save = Save { conversation: id, message, to: to.map(PathBuf::from) };
+    client.fetch_file(id, message, now())?;
+    if !finish(&save, model, client)? {
+        model.tell("fetching it…");
+        model.saves.push(save);
+    }
+    Ok(())
+}
+
+/// The last line that has a file, among those that a search backwards soon finds.
+fn last_file(client: &Client, id: ConversationId) -> Result<Option<MessageId>, Failure> {
+    let lines = client.lines(id, FILES_AMONG)?;
+    Ok(lines.iter().rev().find(|line| matches!(line.body, Some(Body::File(_)))).and_then(|line| line.id))
+}
+
+/// Writes the files that have come meanwhile to where the person wants them.
+pub(super) fn finish_saves(model: &mut Model, client: &Client) -> Result<(), Failure> {
+    for save in std::mem::take(&mut model.saves) {
+        match finish(&save, model, client) {
+            Ok(false) => model.saves.push(save),
+            Ok(true) => {}
+            Err(failure) if failure.is_fatal() => return Err(failure),
+            Err(failure) => model.complain(failure.text(false)),
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is nothing more to do for it.
+fn finish(save: &Save, model: &mut Model, client: &Client) -> Result<bool, Failure> {
+    let Save { conversation, message, to } = save;
+    let Some(view) = client.file(*conversation, *message)? else { return Ok(true) };
+    match view.state {
+        Some(FileState::Here | FileState::Sending) => {
+            let path = file::save(client, *conversation, *message, to.as_deref())?;
+            model.tell(format!("saved as {}", in_one_line(&path.display().to_string())));
+            Ok(true)
+        }
+        Some(FileState::Failed) => {
+            Err(Failure::usage(view.reason.unwrap_or_else(|| "the file cannot be fetched".into())))
+        }
+        _ => {
+            if view.of_parts > 1 {
+                model.tell(format!("fetching it… {} %", u64::from(view.parts) * 100 / u64::from(view.of_parts)));
+            }
+            Ok(false)
+        }
+    }
 }
 
 fn set(model: &mut Model, client: &mut Client, change: impl FnOnce(Settings) -> Settings) -> Result<(), Failure> {

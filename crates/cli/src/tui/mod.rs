@@ -22,7 +22,7 @@ mod view;
 use crate::context::Context;
 use crate::conversation;
 use crate::failure::Failure;
-use client::Event;
+use client::{Event, FileState};
 use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
 use futures_util::StreamExt;
 use lookup::{Lookup, Then};
@@ -273,6 +273,12 @@ impl App {
             }
             Event::NoKeyPackage(_) => {
                 model.complain("the other person has no device that can be added now; the message waits");
+            }
+            Event::File { file, .. } => {
+                if file.state == Some(FileState::Sending) && file.of_parts > 1 {
+                    model.tell(format!("sending… {} %", u64::from(file.parts) * 100 / u64::from(file.of_parts)));
+                }
+                effect::finish_saves(model, self.shell.client())?;
             }
             Event::Failed { reason, .. } => {
                 model.complain(format!("a message was not sent: {}", crate::output::in_one_line(&reason)));

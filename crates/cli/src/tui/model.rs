@@ -6,6 +6,7 @@ use super::editor::Editor;
 use client::content::markdown::Document;
 use client::{ConversationState, LinePlace, Verification};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use time::UtcOffset;
 use wire::{ConversationId, MessageId, UnixMillis, UserId};
 
@@ -32,12 +33,23 @@ pub(super) struct Model {
     /// Who is writing where, and until when that is believed.
     pub(super) typing: Vec<(ConversationId, String, UnixMillis)>,
     pub(super) notice: Option<Notice>,
+    /// Files that are written to the disk when they have come.
+    pub(super) saves: Vec<Save>,
     /// Columns and rows.
     pub(super) size: (u16, u16),
     /// The window has the keyboard: what is shown is read.
     pub(super) focused: bool,
     pub(super) now: UnixMillis,
     pub(super) offset: UtcOffset,
+}
+
+/// A file that a person wants on the disk.
+#[derive(Debug, Clone)]
+pub(super) struct Save {
+    pub(super) conversation: ConversationId,
+    pub(super) message: MessageId,
+    /// The folder, or a name in one.
+    pub(super) to: Option<PathBuf>,
 }
 
 /// Whose device this is.
@@ -292,6 +304,7 @@ impl Model {
             overlay: None,
             typing: Vec::new(),
             notice: None,
+            saves: Vec::new(),
             size,
             focused: true,
             now,

@@ -4,6 +4,7 @@ use super::model::{Chat, Mark, Model, Reacted, Shown, What};
 use super::view::markdown::summary;
 use crate::duration;
 use crate::failure::Failure;
+use crate::file::size;
 use crate::line::deeds;
 use crate::output::in_one_line;
 use client::content::markdown::{Block, Document, Inline};
@@ -247,7 +248,7 @@ pub(super) fn what(line: &MessageView, client: &Client) -> Result<What, Failure>
         (Some(Body::Topic(topic)), _) => What::System(format!("{author} set the topic “{}”", in_one_line(topic))),
         (Some(Body::Timer { seconds }), _) => What::System(format!("{author} {}", duration::timer_set(*seconds))),
         (Some(Body::File(file)), _) => {
-            let text = format!("file “{}”, {} bytes", in_one_line(&file.name), file.size);
+            let text = format!("file “{}”, {}", in_one_line(&file.name), size(file.size));
             What::Words(Document::plain(&text, &[]))
         }
         (Some(Body::Unknown(_)), _) => What::System(format!("{author} sent something that this version does not know")),
