@@ -234,9 +234,10 @@ impl Turn<'_> {
 
     /// Says of everything unsent that it will not be sent.
     pub(crate) fn drop_unsent(&mut self, id: ConversationId) -> Result<(), Error> {
+        let reason = "this device is not a member of the conversation any more";
+        self.drop_unsent_files(id, reason)?;
         while let Some(unsent) = outbox::first(self.db, id)? {
             outbox::delete(self.db, id, unsent.message_id)?;
-            let reason = "this device is not a member of the conversation any more";
             match unsent.kind {
                 OutboxKind::Message => self.fail(id, unsent.message_id, reason)?,
                 OutboxKind::Wish | OutboxKind::Propose => {

@@ -2,8 +2,10 @@ use crate::context::Context;
 use crate::conversation::{self, CHAT_HELP};
 use crate::failure::Failure;
 use crate::file;
+use client::Client;
 use serde_json::json;
 use std::path::PathBuf;
+use wire::{ConversationId, MessageId};
 
 /// Save the file of a message. It is fetched, checked part by part, and opened on this device; what was fetched before an
 /// interruption is not fetched again.
@@ -21,16 +23,12 @@ impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let profile = context.profile()?;
         let mut shell = context.shell(&profile)?;
-        let id = match conversation::find(shell.client(), &self.chat) {
-            Ok(id) => id,
-            Err(_) => conversation::open(&mut shell, context, &self.chat).await?,
-        };
-        let message = match conversation::message(shell.client(), id, &self.message) {
-            Ok(message) => message,
+        let (id, message) = match self.named(shell.client()) {
+            Ok(named) => named,
             // It may have come since this device was last here.
             Err(_) => {
                 conversation::catch_up(&mut shell, context).await?;
-                conversation::message(shell.client(), id, &self.message)?
+                self.named(shell.client())?
             }
         };
         let size = file::attachment(shell.client(), id, message)?.size;
@@ -40,5 +38,10 @@ impl Args {
         context.output.line(text, &json!({"path": path.to_string_lossy(), "bytes": size}))?;
         shell.close().await;
         Ok(())
+    }
+
+    fn named(&self, client: &Client) -> Result<(ConversationId, MessageId), Failure> {
+        let id = conversation::find(client, &self.chat)?;
+        Ok((id, conversation::message(client, id, &self.message)?))
     }
 }

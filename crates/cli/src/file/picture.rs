@@ -4,10 +4,11 @@ use crate::failure::Failure;
 use client::content::Preview;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::fmt::Display;
 use std::io::{BufRead, Cursor, Seek};
 use std::path::Path;
 
-/// Pixels in either direction. More is sent as it is, as any file.
+/// Pixels in either direction.
 const SIDE_MAX: u32 = 16_384;
 /// Memory that decoding may take.
 const MEMORY_MAX_BYTES: u64 = 1 << 30;
@@ -31,13 +32,14 @@ impl Picture {
     }
 }
 
-/// The picture in a file; `None` when it is none that can be made anew: a photograph (JPEG), a drawing (PNG) or either (WebP).
+/// The picture in a file: a photograph (JPEG), a drawing (PNG) or either (WebP); `None` when it is none of these. One that
+/// cannot be made anew is an error: as it is, it may tell more than its sender means to.
 pub(super) fn read(path: &Path) -> Result<Option<Picture>, Failure> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     let Ok(reader) = reader else { return Ok(None) };
     match reader.format() {
         Some(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => {
-            let Some(pixels) = decode(reader) else { return Ok(None) };
+            let pixels = decode(reader).ok_or_else(|| unencodable("it is damaged, or too large"))?;
             encode(&pixels, format).map(Some)
         }
         _ => Ok(None),
@@ -77,7 +79,7 @@ fn jpeg(pixels: &DynamicImage, quality: u8) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn unencodable(error: image::ImageError) -> Failure {
+fn unencodable(error: impl Display) -> Failure {
     Failure::usage(format!("this picture cannot be made anew: {error}")).hint("--as-it-is sends it as any file")
 }
 
@@ -137,11 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_or_too_much_of_one_is_any_file() {
-        for bytes in [b"not a picture".as_slice(), b"", b"\xff\xd8\xff\xe0cut short", b"<svg onload='alert(1)'/>"] {
-            let (_folder, path) = stored("x.jpg", bytes);
+    fn c4_what_is_too_much_of_a_picture_is_refused_and_what_is_none_is_any_file() {
+        for bytes in [b"not a picture".as_slice(), b"", b"<svg onload='alert(1)'/>"] {
+            let (_folder, path) = stored("x.txt", bytes);
             assert!(read(&path).unwrap().is_none());
         }
+        let (_folder, path) = stored("x.jpg", b"\xff\xd8\xff\xe0cut short");
+        assert!(read(&path).is_err());
         // A header that claims 60,000 times 60,000 pixels.
         let mut bomb = Vec::new();
         image::codecs::png::PngEncoder::new(&mut bomb)
@@ -149,6 +153,6 @@ mod tests {
             .unwrap();
         bomb[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
         let (_folder, path) = stored("bomb.png", &bomb);
-        assert!(read(&path).unwrap().is_none());
+        assert!(read(&path).err().unwrap().text(false).contains("--as-it-is"));
     }
 }

@@ -1,6 +1,6 @@
 //! Files: how far each is, and of which message.
 
-use super::damaged;
+use super::{ConversationState, damaged};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use wire::{BlobId, ConversationId, MessageId, Parts};
 
@@ -85,12 +85,20 @@ pub(crate) fn announced(db: &Connection, id: i64) -> Result<Option<Announced>> {
     db.prepare_cached(sql)?.query_row([id], read).optional()
 }
 
-/// The file that moves next, in one direction: the smallest.
-pub(crate) fn next(db: &Connection, state: FileState) -> Result<Option<FileRow>> {
+/// The file that is sent next: the smallest of those whose conversation this device is in.
+pub(crate) fn next_to_send(db: &Connection) -> Result<Option<FileRow>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM file WHERE paused = 0 AND state IN (1, 2) AND state = ? ORDER BY bytes, id LIMIT 1"
+        "SELECT {COLUMNS} FROM file JOIN message ON message.id = file.message
+         JOIN conversation ON conversation.id = message.conversation
+         WHERE paused = 0 AND file.state = 1 AND conversation.state = ? ORDER BY file.bytes, file.id LIMIT 1"
     );
-    db.prepare_cached(&sql)?.query_row([state as i64], read).optional()
+    db.prepare_cached(&sql)?.query_row([ConversationState::Active as i64], read).optional()
+}
+
+/// The file that is fetched next: the smallest.
+pub(crate) fn next_to_fetch(db: &Connection) -> Result<Option<FileRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM file WHERE paused = 0 AND state = 2 ORDER BY bytes, id LIMIT 1");
+    db.prepare_cached(&sql)?.query_row([], read).optional()
 }
 
 /// Files that are announced in a conversation by messages that have not reached the server.

@@ -34,7 +34,9 @@ fn beside(path: &Path) -> PathBuf {
 
 /// Keeps a part, in place of the one before.
 pub(crate) fn put(db: &Connection, file: i64, part: u32, digest: &[u8; 32], bytes: &[u8]) -> Result<()> {
-    db.execute_batch(TABLE)?;
+    if !exist(db)? {
+        db.execute_batch(TABLE)?;
+    }
     db.prepare_cached("INSERT OR REPLACE INTO files.part (file, part, digest, bytes) VALUES (?, ?, ?, ?)")?
         .execute(params![file, part, digest, bytes])
         .map(drop)

@@ -342,6 +342,19 @@ fn a_file_goes_with_its_message() {
 }
 
 #[test]
+fn room_is_given_back() {
+    let (folder, mut client) = live_in_conversation();
+    let mut server = Server::default();
+    let (_, message) = send(&mut client, &bytes(8 * FILE_PART_BYTES));
+    server.serve(&mut client, usize::MAX);
+    let room = || std::fs::metadata(folder.path().join("device-files.db")).unwrap().len();
+    assert!(room() > 8 * FILE_PART_BYTES as u64);
+    client.send(CONVERSATION, &Content::new(Body::Delete { target: message }, 2_000), 2_000).unwrap();
+    server.serve(&mut client, usize::MAX);
+    assert!(room() < 100_000, "{}", room());
+}
+
+#[test]
 fn what_disappears_is_not_kept_for_long() {
     let (_folder, mut client) = live_in_conversation();
     client.set_timer(CONVERSATION, 60, 2_000).unwrap();

@@ -2,15 +2,15 @@
 //! ends leaves open is derived anew from what is here and what the server says that it has.
 
 use super::{Announced, FilePart, FileState, Files, attachment, file, is_named, message, part};
+use crate::Error;
 use crate::database::file::FileRow;
 use crate::database::outbox::{self, OutboxKind};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
-use crate::{ConversationState, Error};
 use std::collections::BTreeSet;
 use vault::part_digest;
 use wire::request::{BeginBlob, BlobProgress, DeleteBlob, FetchPart, FinishBlob, Part, PutPart};
-use wire::{BlobId, ErrorCode, Refusal};
+use wire::{BlobId, ConversationId, ErrorCode, Refusal};
 
 /// Parts of a file that are on their way at once.
 const WINDOW: usize = 4;
@@ -83,7 +83,7 @@ impl Turn<'_> {
     }
 
     fn send_parts(&mut self) -> Result<(), Error> {
-        let wanted = file::next(self.db, FileState::Sending)?;
+        let wanted = file::next_to_send(self.db)?;
         if !take_up(&mut self.memory.files.sending, wanted.as_ref()) {
             return Ok(());
         }
@@ -144,9 +144,6 @@ impl Turn<'_> {
     pub(crate) fn finished_blob(&mut self, id: i64) -> Result<(), Error> {
         let Some(row) = file::by_id(self.db, id)?.filter(|row| row.state == FileState::Sending) else { return Ok(()) };
         let Some(Announced { conversation, message }) = file::announced(self.db, id)? else { return Ok(()) };
-        if matches!(self.conversation(conversation)?.state, ConversationState::Left | ConversationState::Leaving) {
-            return self.sending_failed(&row, "this device is not a member of the conversation any more");
-        }
         self.memory.files.sending = None;
         file::set_state(self.db, row.id, FileState::Here, None)?;
         outbox::insert(self.db, conversation, OutboxKind::Message, message, None, None)?;
@@ -177,8 +174,18 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// This device is not a member any more: nothing goes into the conversation.
+    pub(crate) fn drop_unsent_files(&mut self, conversation: ConversationId, reason: &str) -> Result<(), Error> {
+        for (row, _) in file::unsent(self.db, conversation)? {
+            if row.state == FileState::Sending {
+                self.sending_failed(&row, reason)?;
+            }
+        }
+        Ok(())
+    }
+
     fn sending_failed(&mut self, row: &FileRow, reason: &str) -> Result<(), Error> {
-        self.memory.files.sending = None;
+        self.memory.files.sending.take_if(|moving| moving.file == row.id);
         file::set_state(self.db, row.id, FileState::Failed, Some(reason))?;
         let Some(Announced { conversation, message }) = file::announced(self.db, row.id)? else { return Ok(()) };
         self.fail(conversation, message, reason)?;
@@ -186,7 +193,7 @@ impl Turn<'_> {
     }
 
     fn fetch_parts(&mut self) -> Result<(), Error> {
-        let wanted = file::next(self.db, FileState::Fetching)?;
+        let wanted = file::next_to_fetch(self.db)?;
         if !take_up(&mut self.memory.files.fetching, wanted.as_ref()) {
             return Ok(());
         }

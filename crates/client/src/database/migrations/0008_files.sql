@@ -11,7 +11,8 @@ CREATE TABLE file (
     paused INTEGER NOT NULL DEFAULT 0,
     reason TEXT
 ) STRICT;
-CREATE INDEX file_moving ON file (state, bytes, id) WHERE paused = 0 AND state IN (1, 2);
+CREATE INDEX file_sending ON file (bytes, id) WHERE paused = 0 AND state = 1;
+CREATE INDEX file_fetching ON file (bytes, id) WHERE paused = 0 AND state = 2;
 
 -- Blobs that the server is to destroy.
 CREATE TABLE unwanted_blob (
