@@ -125,7 +125,7 @@ mod tests {
     const LAST: FilePart = FilePart { index: 1, is_last: true };
 
     #[test]
-    fn c1_a_part_opens_by_its_own_key_and_in_its_own_place_only() {
+    fn c11_a_part_opens_by_its_own_key_and_in_its_own_place_only() {
         let key = FileKey::generate(&mut Counter(0));
         let sealed = key.seal(LAST, b"the end");
         assert_eq!(key.open(LAST, &sealed).unwrap().as_slice(), b"the end");

@@ -215,7 +215,7 @@ fn a_file_of_another_length_than_it_was_begun_with_is_not_sent() {
 }
 
 #[test]
-fn c1_what_the_server_changes_is_not_taken() {
+fn c11_what_the_server_changes_is_not_taken() {
     let (_folder, mut client) = live_in_conversation();
     let mut server = Server::default();
     let (blob, message) = send(&mut client, &bytes(2 * FILE_PART_BYTES));
@@ -247,7 +247,7 @@ fn c1_what_the_server_changes_is_not_taken() {
 
 /// Its sender knows the key, and can seal another file under it; with the server's help, some would get that one.
 #[test]
-fn c1_all_who_read_a_message_get_the_same_file() {
+fn c11_all_who_read_a_message_get_the_same_file() {
     let (_folder, mut client) = live_in_conversation();
     let mut server = Server::default();
     let (blob, message) = send(&mut client, &bytes(900));
