@@ -118,6 +118,7 @@ impl Event {
             Told::LineChanged { conversation, .. }
             | Told::Sent { conversation, .. }
             | Told::Failed { conversation, .. }
+            | Told::File { conversation, .. }
             | Told::Undecryptable { conversation, .. }
             | Told::CommitPoisoned { conversation, .. }
             | Told::GroupChanged { conversation, .. } => changed(conversation),

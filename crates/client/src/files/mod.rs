@@ -4,6 +4,7 @@
 //! The order of calls for sending: [`Client::begin_file`], [`Client::add_to_file`] for each part of [`vault::FILE_PART_BYTES`],
 //! [`Client::send_file`]. From then on it is durable, and goes by itself.
 
+mod draft;
 mod transfer;
 
 use crate::client::Client;
@@ -13,11 +14,12 @@ use crate::database::outbox;
 use crate::database::{MessageRow, MessageState, expiry, message, part};
 use crate::turn::Turn;
 use crate::{Database, DatabaseError, Error, Event};
+use draft::{Draft, plain_parts};
 use std::collections::HashMap;
 use transfer::Moving;
-use vault::{FILE_PART_BYTES, FileKey, FilePart, padded_bytes, part_digest};
+use vault::{FILE_PART_BYTES, FilePart};
 use wire::sabotage::{Defence, stands};
-use wire::{BlobId, ConversationId, MessageId, Parts, UnixMillis, limits};
+use wire::{BlobId, ConversationId, MessageId, UnixMillis};
 use zeroize::Zeroizing;
 
 pub use crate::database::file::FileState;
@@ -58,15 +60,6 @@ pub(crate) struct Files {
     fetching: Option<Moving>,
 }
 
-/// A file that is being sealed. Its key is nowhere else until a message holds it: who stops now starts anew.
-struct Draft {
-    file: i64,
-    key: FileKey,
-    size: u64,
-    /// Parts that are sealed.
-    parts: u32,
-}
-
 impl Files {
     /// Drops what belongs to a connection.
     pub(crate) fn end_connection(&mut self) {
@@ -75,91 +68,7 @@ impl Files {
     }
 }
 
-impl Draft {
-    fn of_parts(&self) -> u32 {
-        plain_parts(self.size)
-    }
-
-    /// How many bytes of the file the next part holds, without its padding.
-    fn next_len(&self) -> usize {
-        let left = self.size.saturating_sub(u64::from(self.parts) * FILE_PART_BYTES as u64);
-        usize::try_from(left).unwrap_or(usize::MAX).min(FILE_PART_BYTES)
-    }
-
-    /// With how many the next part is sealed.
-    fn next_padded_len(&self) -> usize {
-        let left = padded_bytes(self.size).saturating_sub(u64::from(self.parts) * FILE_PART_BYTES as u64);
-        usize::try_from(left).unwrap_or(usize::MAX).min(FILE_PART_BYTES)
-    }
-}
-
-/// Parts of a file of this size.
-fn plain_parts(size: u64) -> u32 {
-    u32::try_from(padded_bytes(size).div_ceil(FILE_PART_BYTES as u64)).unwrap_or(u32::MAX)
-}
-
 impl Client {
-    /// Begins to prepare a file of this many bytes.
-    ///
-    /// # Errors
-    /// [`Error::FileSize`], [`Error::NotJoined`], [`Error::Database`].
-    pub fn begin_file(&mut self, size: u64, now: UnixMillis) -> Result<BlobId, Error> {
-        self.account()?;
-        if size > limits::FILE_MAX_BYTES {
-            return Err(Error::FileSize);
-        }
-        self.turn(now, |turn| {
-            let blob = BlobId::from_bytes(turn.entropy.array());
-            let key = FileKey::generate(turn.entropy);
-            let parts = Parts::of(vault::sealed_bytes(size)).ok_or(Error::FileSize)?;
-            let file = file::begin(turn.db, blob, parts)?;
-            turn.memory.files.drafts.insert(blob, Draft { file, key, size, parts: 0 });
-            Ok(blob)
-        })
-    }
-
-    /// Seals and keeps the next part of a file: [`vault::FILE_PART_BYTES`] of it, or what is left. A file that is empty has
-    /// no part to add.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFile`], [`Error::FileSize`] when it is not as long as it has to be, [`Error::Database`] when there is no
-    /// room for it.
-    pub fn add_to_file(&mut self, blob: BlobId, bytes: &[u8], now: UnixMillis) -> Result<(), Error> {
-        let draft = self.memory().files.drafts.get(&blob).ok_or(Error::UnknownFile)?;
-        if bytes.is_empty() || bytes.len() != draft.next_len() {
-            return Err(Error::FileSize);
-        }
-        self.turn(now, |turn| turn.seal_next(blob, bytes))
-    }
-
-    /// Sends a file all of whose parts were added: its message is shown from now on, and follows the file.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFile`], [`Error::FileSize`] when parts are missing, [`Error::TooLarge`] when what is said about it is;
-    /// as [`Client::send`].
-    pub fn send_file(
-        &mut self,
-        conversation: ConversationId,
-        blob: BlobId,
-        details: FileDetails,
-        in_reply_to: Option<MessageId>,
-        now: UnixMillis,
-    ) -> Result<MessageId, Error> {
-        self.account()?;
-        self.turn(now, |turn| turn.announce(conversation, blob, details, in_reply_to))
-    }
-
-    /// Gives up a file that was not sent.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn discard_file(&mut self, blob: BlobId, now: UnixMillis) -> Result<(), Error> {
-        self.turn(now, |turn| match turn.memory.files.drafts.remove(&blob) {
-            Some(draft) => turn.drop_file(draft.file),
-            None => Ok(()),
-        })
-    }
-
     /// Fetches the file of a message to this device, unless it is here or on its way; one that is paused or has failed goes
     /// on, in either direction.
     ///
@@ -242,52 +151,6 @@ impl FileRow {
 }
 
 impl Turn<'_> {
-    fn seal_next(&mut self, blob: BlobId, bytes: &[u8]) -> Result<(), Error> {
-        let draft = self.memory.files.drafts.get_mut(&blob).ok_or(Error::UnknownFile)?;
-        let mut padded = Zeroizing::new(vec![0; draft.next_padded_len()]);
-        padded.get_mut(..bytes.len()).ok_or(Error::FileSize)?.copy_from_slice(bytes);
-        // Counted before it is sealed: what fails now is not sealed again under the same key and place.
-        let index = draft.parts;
-        draft.parts += 1;
-        let sealed = draft.key.seal(FilePart { index, is_last: draft.parts == draft.of_parts() }, &padded);
-        Ok(part::put(self.db, draft.file, index, &part_digest(&sealed), &sealed)?)
-    }
-
-    fn announce(
-        &mut self,
-        conversation: ConversationId,
-        blob: BlobId,
-        details: FileDetails,
-        in_reply_to: Option<MessageId>,
-    ) -> Result<MessageId, Error> {
-        // What is padding only has no bytes to be added with.
-        while let Some(draft) = self.memory.files.drafts.get(&blob) {
-            if draft.parts == draft.of_parts() || draft.next_len() > 0 {
-                break;
-            }
-            self.seal_next(blob, &[])?;
-        }
-        let draft = self.memory.files.drafts.get(&blob).ok_or(Error::UnknownFile)?;
-        let digests = part::digests(self.db, draft.file)?;
-        if draft.parts != draft.of_parts() || digests.len() != draft.of_parts() as usize {
-            return Err(Error::FileSize);
-        }
-        let (file, size) = (draft.file, draft.size);
-        let mut attachment = Attachment::new(blob, &draft.key, vault::file_digest(digests), size);
-        let FileDetails { name, media_type, preview, voice } = details;
-        (attachment.name, attachment.media_type) = (name, media_type);
-        (attachment.preview, attachment.voice) = (preview, voice);
-        let body = Body::File(attachment);
-        if !body.is_sound() {
-            return Err(Error::TooLarge);
-        }
-        let content = Content { in_reply_to, ..Content::new(body, self.now) };
-        let message = self.compose(conversation, &content)?;
-        file::announce(self.db, file, Announced { conversation, message })?;
-        self.memory.files.drafts.remove(&blob);
-        Ok(message)
-    }
-
     fn want_file(&mut self, of: Announced) -> Result<(), Error> {
         let attachment = attachment(self.db, of)?.ok_or(Error::FileNotHere)?;
         let parts = attachment.parts().ok_or(Error::FileNotHere)?;

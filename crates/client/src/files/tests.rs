@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use wire::request::{
     BeginBlob, BlobProgress, DeleteBlob, Done, FetchPart, FinishBlob, Part, PutPart, RecordedAt, Send,
 };
-use wire::{ErrorCode, Op, Refusal, frame};
+use wire::{ErrorCode, Op, Parts, Refusal, frame, limits};
 
 /// What a server keeps of blobs.
 #[derive(Default)]
