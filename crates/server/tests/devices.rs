@@ -342,6 +342,12 @@ async fn every_audited_operation_leaves_a_row_and_no_other_does() {
     let mut pair = Pair::meet(&server, "acme").await;
     let sent = pair.alice.seal(pair.conversation, pair.group, b"x");
     pair.to_alice.call(&sent).await.unwrap();
+    let blob = wire::BlobId::from_bytes(random());
+    let begin = BeginBlob { blob, conversation: pair.conversation, bytes: 1, days: None };
+    pair.to_alice.call(&begin).await.unwrap();
+    pair.to_alice.call(&PutPart { blob, part: 0, bytes: vec![1] }).await.unwrap();
+    pair.to_alice.call(&FinishBlob { blob }).await.unwrap();
+    pair.to_alice.call(&DeleteBlob { blob }).await.unwrap();
     let next = GroupId::from_bytes(random());
     let policy = pair.alice.policy(pair.group).successor(pair.group);
     pair.to_alice.call(&pair.alice.succeed(pair.group, next, &policy, &[&pair.bob])).await.unwrap();

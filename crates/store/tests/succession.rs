@@ -238,6 +238,7 @@ fn before_successors(on: On) -> &'static [&'static str] {
             "drop table lookup_quotas",
             "drop table restored_logs",
             "drop table restores",
+            "drop table blobs",
             "delete from schema_migrations where version >= 3",
         ],
         On::Postgres => &[
@@ -249,6 +250,7 @@ fn before_successors(on: On) -> &'static [&'static str] {
             "drop table mifeng.lookup_quotas",
             "drop table mifeng.restored_logs",
             "drop table mifeng.restores",
+            "drop table mifeng.blobs",
             "delete from mifeng.schema_migrations where version >= 3",
         ],
     }
