@@ -51,7 +51,36 @@ fn link_and_enter(tx: &mut store::Tx<'_>) -> Outcome {
         supplied: None,
     };
     assert!(matches!(tx.record_commit(rejoin)?, store::CommitOutcome::Recorded { .. }));
+    send_file(tx)
+}
+
+/// A blob that was begun. Its parts lie elsewhere.
+fn send_file(tx: &mut store::Tx<'_>) -> Outcome {
+    let blob = wire::BlobId::from_bytes([51; 16]);
+    let parts = wire::Parts::of(9).unwrap();
+    let new = store::NewBlob { blob, conversation: TALK, user: MEI, parts, days: Some(30), expires_at: NOW };
+    assert_eq!(tx.begin_blob(new)?, store::Begun::New);
     Ok(())
+}
+
+#[tokio::test]
+async fn c11_a_part_of_a_file_opens_in_its_own_blob_and_place_only() {
+    let world = full_world(On::Sqlite).await;
+    let (blob, other) = (wire::BlobId::from_bytes([51; 16]), wire::BlobId::from_bytes([52; 16]));
+    let sealed = world.store.read(move |tx| tx.seal_part(blob, 3, b"part")).await.unwrap();
+    let parts = wire::Parts::of(9).unwrap();
+    let new = store::NewBlob { blob: other, conversation: TALK, user: MEI, parts, days: None, expires_at: NOW };
+    world.store.write(move |tx| tx.begin_blob(new)).await.unwrap();
+    for (blob, part, opens) in [(blob, 3, true), (blob, 2, false), (other, 3, false)] {
+        let sealed = sealed.clone();
+        let opened = world.store.read(move |tx| tx.open_part(blob, part, &sealed)).await;
+        assert_eq!(opened.is_ok(), opens, "{blob} {part}: {opened:?}");
+    }
+    let destroyed = async {
+        world.store.write(move |tx| tx.destroy_blob(blob)).await.unwrap();
+        world.store.read(move |tx| tx.open_part(blob, 3, &sealed)).await
+    };
+    assert!(matches!(destroyed.await, Err(store::Error::KeyGone)));
 }
 
 /// One row and more in every table, with canaries in all that is to be sealed.
