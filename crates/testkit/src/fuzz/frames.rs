@@ -95,7 +95,7 @@ every_operation! {
     Hello JoinStart JoinFinish Authenticate LoginStart LoginFinish PublishKeyPackages ClaimKeyPackages FindUser FetchChain
     CreateConversation Commit Send Fetch Acknowledge Sync FetchWelcomes AcceptWelcome FetchTree FetchGroupInfo Whisper
     Propose Succeed FetchRestored Resupply RenewGroupInfo FetchOwnChain OfferLink CollectLink FetchOffer AnswerLink RevokeDevice FetchChainChanges FetchJoinable
-    FetchStay
+    FetchStay BeginBlob PutPart FinishBlob FetchPart DeleteBlob
 }
 
 /// Holds that what decodes encodes to what decodes to the same.
