@@ -207,9 +207,11 @@ pub(crate) async fn send(
     queue: bool,
 ) -> Result<(MessageId, Option<u64>), Failure> {
     let sent = shell.client().send(conversation, content, now())?;
-    let seq = match queue {
-        true => None,
-        false => Some(wait_until_sent(shell, context, conversation, sent).await?),
+    // What takes back something that has not reached the server is not sent itself.
+    let waits = !queue && shell.client().message(conversation, sent)?.is_some();
+    let seq = match waits {
+        true => Some(wait_until_sent(shell, context, conversation, sent).await?),
+        false => None,
     };
     Ok((sent, seq))
 }

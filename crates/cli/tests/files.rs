@@ -164,6 +164,19 @@ fn a_server_killed_in_the_middle_of_a_file_loses_nothing_of_it() {
 }
 
 #[test]
+fn what_was_not_sent_is_taken_back_without_a_word() {
+    let server = Server::start();
+    let (alice, bob) = (server.joined("alice"), server.joined("bob"));
+    alice.say("@bob", "first");
+    let path = file(&server, "secret.bin", &bytes(5_000_000));
+    let queued = alice.run(&["file", "@bob", path.to_str().unwrap(), "--queue"]).success().swap_remove(0);
+    alice.run(&["delete", "@bob", queued["message"].as_str().unwrap()]).success();
+    alice.say("@bob", "last");
+    assert_eq!(bob.texts(), ["first", "last"]);
+    assert_eq!(alice.texts(), ["first", "last"]);
+}
+
+#[test]
 fn what_cannot_be_is_said_clearly() {
     let server = Server::start();
     let (alice, bob) = (server.joined("alice"), server.joined("bob"));

@@ -6,7 +6,7 @@ use crate::files;
 use crate::memory::{Joining, Memory};
 use crate::session::{BACK_OFF_MAX_MS, Phase};
 use crate::turn::Turn;
-use crate::{Database, Error, Event};
+use crate::{Database, DatabaseError, Error, Event};
 use std::collections::VecDeque;
 use vault::Entropy;
 use wire::frame::{self, ServerFrame};
@@ -133,6 +133,16 @@ impl Client {
     /// # Errors
     /// [`Error`]; close the connection. What the frame brought is asked for again.
     pub fn handle_frame(&mut self, bytes: &[u8], now: UnixMillis) -> Result<(), Error> {
+        match self.hear(bytes, now) {
+            // The frame is lost, and with it the connection; what it brought is asked for again.
+            Err(Error::Database(DatabaseError::Full)) if self.memory.files.is_fetching() => {
+                self.turn(now, |turn| turn.no_room_to_fetch())
+            }
+            heard => heard,
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8], now: UnixMillis) -> Result<(), Error> {
         self.turn(now, |turn| match frame::read_server(bytes).map_err(|_| Error::Protocol("a frame is malformed"))? {
             ServerFrame::Answer { id, body } => {
                 let work = turn.finish(id)?;

@@ -74,7 +74,7 @@ pub use devices::DeviceView;
 pub use e2ee::Suite;
 pub use error::Error;
 pub use event::Event;
-pub use files::{FileDetails, FileState, FileView};
+pub use files::{FileState, FileView};
 pub use group::{MemberView, Notice, Obstacle};
 pub use link::LinkCode;
 pub use page::{PageLine, Window};

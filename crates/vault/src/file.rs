@@ -9,7 +9,8 @@ use aes_gcm::aead::{KeyInit, Payload};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use trust::registry::{FILE, FILE_DIGEST};
-use wire::limits::BLOB_PART_BYTES;
+use wire::Parts;
+use wire::limits::{self, BLOB_PART_BYTES};
 use wire::sabotage::{Defence, stands};
 use zeroize::Zeroizing;
 
@@ -89,10 +90,11 @@ pub fn padded_bytes(size: u64) -> u64 {
     size.next_multiple_of(1 << (exponent - kept_bits))
 }
 
-/// How many bytes the parts of a file of this size have together when they are sealed.
-pub fn sealed_bytes(size: u64) -> u64 {
-    let padded = padded_bytes(size);
-    padded + padded.div_ceil(FILE_PART_BYTES as u64) * TAG_BYTES as u64
+/// How a file of this size lies in parts when it is sealed. One that is too large is as if it were as large as it may be.
+pub fn sealed_parts(size: u64) -> Parts {
+    let padded = padded_bytes(size.min(limits::FILE_MAX_BYTES));
+    let tags = padded.div_ceil(FILE_PART_BYTES as u64) * TAG_BYTES as u64;
+    Parts::of(padded + tags).unwrap_or(Parts::LARGEST)
 }
 
 /// What a part counts for in the digest of its file.
@@ -156,7 +158,11 @@ mod tests {
         }
         assert!(lengths.len() < 120, "{} lengths", lengths.len());
         assert_eq!(padded_bytes(wire::limits::FILE_MAX_BYTES), wire::limits::FILE_MAX_BYTES);
-        assert!(sealed_bytes(wire::limits::FILE_MAX_BYTES) <= wire::limits::BLOB_MAX_BYTES);
+        assert!(sealed_parts(wire::limits::FILE_MAX_BYTES).bytes() < wire::limits::BLOB_MAX_BYTES);
+        for size in [0, 1, FILE_PART_BYTES as u64, 1 + FILE_PART_BYTES as u64, 300_000_000] {
+            let parts = padded_bytes(size).div_ceil(FILE_PART_BYTES as u64);
+            assert_eq!(u64::from(sealed_parts(size).count()), parts, "a part of the file is a part of the blob");
+        }
     }
 
     #[test]

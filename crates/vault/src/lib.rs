@@ -15,7 +15,7 @@ mod whisper;
 
 pub use database_key::{DatabaseKey, UnsealError};
 pub use entropy::Entropy;
-pub use file::{FILE_PART_BYTES, FileKey, FilePart, file_digest, padded_bytes, part_digest, sealed_bytes};
+pub use file::{FILE_PART_BYTES, FileKey, FilePart, file_digest, padded_bytes, part_digest, sealed_parts};
 pub use franking::FrankingKey;
 pub use keys::{AccountKey, DeviceKey, NotMls, OfferedEntry};
 pub use row_key::RowKey;

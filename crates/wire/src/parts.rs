@@ -9,6 +9,9 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Those of the largest blob.
+    pub const LARGEST: Self = Self { bytes: BLOB_MAX_BYTES };
+
     /// Those of a blob of this size; `None` if it is empty or too large.
     pub const fn of(bytes: u64) -> Option<Self> {
         if bytes == 0 || bytes > BLOB_MAX_BYTES { None } else { Some(Self { bytes }) }

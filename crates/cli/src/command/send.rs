@@ -93,7 +93,11 @@ pub(super) async fn deliver(
 ) -> Result<(), Failure> {
     let content = shell.client().with_mentions(conversation, content, now())?;
     let (message, seq) = conversation::send(&mut shell, context, conversation, &content, queue).await?;
-    let text = seq.map_or_else(|| String::from("waits in the outbox"), |seq| format!("sent as #{seq}"));
+    let text = match seq {
+        Some(seq) => format!("sent as #{seq}"),
+        None if queue => String::from("waits in the outbox"),
+        None => String::from("taken back; it had not been sent"),
+    };
     let value = json!({"conversation": conversation.to_string(), "message": message.to_string(), "seq": seq});
     context.output.line(text, &value)?;
     shell.close().await;

@@ -3,8 +3,8 @@
 mod picture;
 
 use crate::failure::{Failure, Kind};
-use client::content::{Attachment, Body};
-use client::{Client, FILE_PART_BYTES, FileDetails};
+use client::content::{Attachment, Body, FileDetails};
+use client::{Client, FILE_PART_BYTES};
 use runtime::now;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};

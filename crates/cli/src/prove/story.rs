@@ -3,8 +3,8 @@
 use super::canary::{Canary, random_text};
 use crate::profile::Profile;
 use anyhow::{Context, Result, anyhow, bail};
-use client::content::{Body, Content, MessageView, Preview, Reaction, Voice};
-use client::{Client, Event, FILE_PART_BYTES, FileDetails, FileState};
+use client::content::{Body, Content, FileDetails, MessageView, Preview, Reaction, Voice};
+use client::{Client, Event, FILE_PART_BYTES, FileState};
 use runtime::{Next, Shell, now};
 use std::path::Path;
 use std::time::Duration;

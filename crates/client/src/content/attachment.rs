@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use std::fmt;
 use vault::FileKey;
-use wire::{BlobId, limits};
+use wire::{BlobId, Parts, limits};
 
 /// Bytes of a preview's picture.
 pub(super) const THUMBNAIL_MAX_BYTES: usize = 24 << 10;
@@ -44,6 +44,19 @@ pub struct Attachment {
     pub voice: Option<Voice>,
 }
 
+/// What is said about a file beside what it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileDetails {
+    /// What it is called.
+    pub name: String,
+    /// Its media type.
+    pub media_type: Option<String>,
+    /// How it looks, if it is a picture.
+    pub preview: Option<Preview>,
+    /// How it sounds, if it was spoken.
+    pub voice: Option<Voice>,
+}
+
 /// How a picture looks before it is there.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -72,10 +85,10 @@ pub struct Voice {
 }
 
 impl Attachment {
-    /// A file that is sealed under this key, and nothing said about it yet but its size.
-    pub fn new(blob: BlobId, key: &FileKey, digest: [u8; 32], size: u64) -> Self {
-        let (name, key) = (String::new(), *key.expose());
-        Self { name, size, media_type: None, blob, key, digest, preview: None, voice: None }
+    /// A file of this size that is sealed under this key.
+    pub fn new(details: FileDetails, size: u64, blob: BlobId, key: &FileKey, digest: [u8; 32]) -> Self {
+        let FileDetails { name, media_type, preview, voice } = details;
+        Self { name, size, media_type, blob, key: *key.expose(), digest, preview, voice }
     }
 
     /// What opens it.
@@ -109,22 +122,18 @@ impl Attachment {
         self.size <= limits::FILE_MAX_BYTES && self.name.len() <= 4 * NAME_MAX_BYTES && preview && voice && media_type
     }
 
-    /// Parts of the blob.
-    pub(crate) fn parts(&self) -> Option<wire::Parts> {
-        wire::Parts::of(vault::sealed_bytes(self.size.min(limits::FILE_MAX_BYTES)))
+    /// How its blob lies in parts.
+    pub(crate) fn parts(&self) -> Parts {
+        vault::sealed_parts(self.size)
     }
 
     #[cfg(test)]
     pub(super) fn sample() -> Self {
         let preview = Preview { width: 4_000, height: 3_000, thumbnail: vec![0xff, 0xd8, 0xff] };
         let voice = Voice { duration_ms: 2_500, waveform: vec![0, 128, 255] };
-        Self {
-            name: "plan.pdf".into(),
-            media_type: Some("application/pdf".into()),
-            preview: Some(preview),
-            voice: Some(voice),
-            ..Self::new(BlobId::from_bytes([8; 16]), &FileKey::from_bytes([9; 32]), [7; 32], 70_000)
-        }
+        let (name, media_type) = ("plan.pdf".into(), Some("application/pdf".into()));
+        let details = FileDetails { name, media_type, preview: Some(preview), voice: Some(voice) };
+        Self::new(details, 70_000, BlobId::from_bytes([8; 16]), &FileKey::from_bytes([9; 32]), [7; 32])
     }
 }
 

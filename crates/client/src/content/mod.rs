@@ -12,7 +12,7 @@ pub mod markdown;
 mod mention;
 mod view;
 
-pub use attachment::{Attachment, Preview, Voice};
+pub use attachment::{Attachment, FileDetails, Preview, Voice};
 pub use body::{Body, Reaction, Unknown};
 pub use expiry::Expiry;
 pub(crate) use mention::find_mentions;

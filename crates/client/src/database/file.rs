@@ -101,25 +101,26 @@ pub(crate) fn next_to_fetch(db: &Connection) -> Result<Option<FileRow>> {
     db.prepare_cached(&sql)?.query_row([], read).optional()
 }
 
-/// Files that are announced in a conversation by messages that have not reached the server.
+/// Files that are announced in a conversation by messages that wait to reach the server, or whose file did not.
 pub(crate) fn unsent(db: &Connection, conversation: ConversationId) -> Result<Vec<(FileRow, MessageId)>> {
     let sql = format!(
         "SELECT {COLUMNS}, message_id FROM message JOIN file ON file.message = message.id
-         WHERE conversation = ? AND seq IS NULL"
+         WHERE conversation = ? AND seq IS NULL AND (message.state = 0 OR file.state = 4)"
     );
     let read = |row: &Row<'_>| Ok((read(row)?, MessageId::from_bytes(row.get(6)?)));
     db.prepare_cached(&sql)?.query_map([conversation.as_bytes()], read)?.collect()
 }
 
-/// A file sets out anew, as this blob.
+/// A file is another blob from now on: one that the server has sets out anew.
 pub(crate) fn set_blob(db: &Connection, id: i64, blob: BlobId) -> Result<()> {
-    let sql = "UPDATE file SET blob = ?2, state = 1 WHERE id = ?1";
+    let sql = "UPDATE file SET blob = ?2, state = iif(state = 3, 1, state) WHERE id = ?1";
     db.prepare_cached(sql)?.execute(params![id, blob.as_bytes()]).map(drop)
 }
 
 /// How many wait to reach the server.
 pub(crate) fn sending(db: &Connection) -> Result<u64> {
-    let sql = "SELECT (SELECT count(*) FROM file WHERE state = 1) + (SELECT count(*) FROM unwanted_blob)";
+    let sql =
+        "SELECT (SELECT count(*) FROM file WHERE state = 1 AND paused = 0) + (SELECT count(*) FROM unwanted_blob)";
     let count: i64 = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
     u64::try_from(count).map_err(|_| damaged())
 }

@@ -135,8 +135,12 @@ impl Database {
         Ok(database)
     }
 
+    /// Begins a transaction that may write. The database of files is locked only by those that come to it: to lock both, as an
+    /// immediate transaction does, costs every turn.
     pub(crate) fn begin(&mut self) -> Result<Transaction<'_>, DatabaseError> {
-        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        transaction.prepare_cached("DELETE FROM main.meta WHERE 0")?.execute([])?;
+        Ok(transaction)
     }
 
     pub(crate) const fn reader(&self) -> &Connection {
@@ -161,7 +165,7 @@ impl Database {
             return Err(DatabaseError::TooNew { found, known });
         }
         for (number, migration) in (1..=known).zip(MIGRATIONS).skip(found as usize) {
-            let transaction = self.begin()?;
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
             transaction.execute_batch(migration)?;
             transaction.pragma_update(None, "user_version", number)?;
             transaction.commit()?;

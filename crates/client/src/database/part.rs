@@ -6,7 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::path::{Path, PathBuf};
 use vault::DatabaseKey;
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS files.part (
+// Room is given back when a file is deleted. That has to be said before there is anything.
+const TABLE: &str = "PRAGMA files.auto_vacuum = FULL;
+CREATE TABLE IF NOT EXISTS files.part (
     file INTEGER NOT NULL,
     part INTEGER NOT NULL,
     digest BLOB NOT NULL,
@@ -18,8 +20,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS files.part_place ON part (file, part);";
 pub(super) fn attach(connection: &Connection, path: &Path, key: &DatabaseKey) -> Result<(), DatabaseError> {
     let path = beside(path);
     connection.execute("ATTACH DATABASE ?1 AS files KEY ?2", params![path.to_string_lossy(), *raw_key(key)])?;
-    // Room is given back when a file is deleted; a part is durable when its transaction is.
-    connection.execute_batch("PRAGMA files.auto_vacuum = FULL; PRAGMA files.synchronous = FULL;")?;
+    // A part is durable when its transaction is.
+    connection.execute_batch("PRAGMA files.synchronous = FULL;")?;
     connection.query_row("SELECT count(*) FROM files.sqlite_master", [], |_| Ok(()))?;
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! Preparing a file: it is sealed part by part, and then announced by a message.
 
-use super::FileDetails;
 use crate::Error;
 use crate::client::Client;
-use crate::content::{Attachment, Body, Content};
+use crate::content::{Attachment, Body, Content, FileDetails};
 use crate::database::file::{self, Announced};
 use crate::database::part;
 use crate::turn::Turn;
-use vault::{FILE_PART_BYTES, FileKey, FilePart, padded_bytes, part_digest};
-use wire::{BlobId, ConversationId, MessageId, Parts, UnixMillis, limits};
+use vault::{FILE_PART_BYTES, FileKey, FilePart, padded_bytes, part_digest, sealed_parts};
+use wire::{BlobId, ConversationId, MessageId, UnixMillis, limits};
 use zeroize::Zeroizing;
 
 /// A file that is being sealed. Its key is nowhere else until a message holds it: who stops now starts anew.
@@ -22,7 +21,11 @@ pub(super) struct Draft {
 
 impl Draft {
     fn of_parts(&self) -> u32 {
-        plain_parts(self.size)
+        sealed_parts(self.size).count()
+    }
+
+    fn lacks_only_padding(&self) -> bool {
+        self.parts < self.of_parts() && self.next_len() == 0
     }
 
     /// How many bytes of the file the next part holds, without its padding.
@@ -38,11 +41,6 @@ impl Draft {
     }
 }
 
-/// Parts of a file of this size.
-pub(super) fn plain_parts(size: u64) -> u32 {
-    u32::try_from(padded_bytes(size).div_ceil(FILE_PART_BYTES as u64)).unwrap_or(u32::MAX)
-}
-
 impl Client {
     /// Begins to prepare a file of this many bytes.
     ///
@@ -56,8 +54,7 @@ impl Client {
         self.turn(now, |turn| {
             let blob = BlobId::from_bytes(turn.entropy.array());
             let key = FileKey::generate(turn.entropy);
-            let parts = Parts::of(vault::sealed_bytes(size)).ok_or(Error::FileSize)?;
-            let file = file::begin(turn.db, blob, parts)?;
+            let file = file::begin(turn.db, blob, sealed_parts(size))?;
             turn.memory.files.drafts.insert(blob, Draft { file, key, size, parts: 0 });
             Ok(blob)
         })
@@ -126,10 +123,7 @@ impl Turn<'_> {
         in_reply_to: Option<MessageId>,
     ) -> Result<MessageId, Error> {
         // What is padding only has no bytes to be added with.
-        while let Some(draft) = self.memory.files.drafts.get(&blob) {
-            if draft.parts == draft.of_parts() || draft.next_len() > 0 {
-                break;
-            }
+        while self.memory.files.drafts.get(&blob).is_some_and(Draft::lacks_only_padding) {
             self.seal_next(blob, &[])?;
         }
         let draft = self.memory.files.drafts.get(&blob).ok_or(Error::UnknownFile)?;
@@ -137,12 +131,8 @@ impl Turn<'_> {
         if draft.parts != draft.of_parts() || digests.len() != draft.of_parts() as usize {
             return Err(Error::FileSize);
         }
-        let (file, size) = (draft.file, draft.size);
-        let mut attachment = Attachment::new(blob, &draft.key, vault::file_digest(digests), size);
-        let FileDetails { name, media_type, preview, voice } = details;
-        (attachment.name, attachment.media_type) = (name, media_type);
-        (attachment.preview, attachment.voice) = (preview, voice);
-        let body = Body::File(attachment);
+        let (file, digest) = (draft.file, vault::file_digest(digests));
+        let body = Body::File(Attachment::new(details, draft.size, blob, &draft.key, digest));
         if !body.is_sound() {
             return Err(Error::TooLarge);
         }

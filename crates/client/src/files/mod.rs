@@ -8,13 +8,13 @@ mod draft;
 mod transfer;
 
 use crate::client::Client;
-use crate::content::{Attachment, Body, Content, Preview, Voice};
+use crate::content::{Attachment, Body, Content};
 use crate::database::file::{self, Announced, FileRow};
 use crate::database::outbox;
 use crate::database::{MessageRow, MessageState, expiry, message, part};
 use crate::turn::Turn;
-use crate::{Database, DatabaseError, Error, Event};
-use draft::{Draft, plain_parts};
+use crate::{ConversationState, Database, DatabaseError, Error, Event};
+use draft::Draft;
 use std::collections::HashMap;
 use transfer::Moving;
 use vault::{FILE_PART_BYTES, FilePart};
@@ -23,19 +23,6 @@ use wire::{BlobId, ConversationId, MessageId, UnixMillis};
 use zeroize::Zeroizing;
 
 pub use crate::database::file::FileState;
-
-/// What is said about a file beside what it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FileDetails {
-    /// What it is called.
-    pub name: String,
-    /// Its media type.
-    pub media_type: Option<String>,
-    /// How it looks, if it is a picture.
-    pub preview: Option<Preview>,
-    /// How it sounds, if it was spoken.
-    pub voice: Option<Voice>,
-}
 
 /// How far a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +101,7 @@ impl Client {
         let Some(attachment) = attachment(self.reader(), of)? else { return Ok(None) };
         let row = file::of(self.reader(), of)?;
         let moving = row.as_ref().and_then(|row| self.memory().files.moving(row.id));
-        Ok(Some(view(self.reader(), row, moving, plain_parts(attachment.size))?))
+        Ok(Some(view(self.reader(), row, moving, attachment.parts().count())?))
     }
 
     /// A part of a file that is on this device, opened: [`vault::FILE_PART_BYTES`] of it, or what is left, or nothing after
@@ -136,7 +123,7 @@ impl Client {
         }
         let row = file::of(self.reader(), of)?.filter(FileRow::is_whole).ok_or(Error::FileNotHere)?;
         let sealed = part::get(self.reader(), row.id, index)?.ok_or(Error::FileNotHere)?;
-        let is_last = index + 1 == plain_parts(attachment.size);
+        let is_last = index + 1 == attachment.parts().count();
         let mut opened = attachment.key().open(FilePart { index, is_last }, &sealed).ok_or(Error::FileDamaged)?;
         opened.truncate(usize::try_from(attachment.size - begin).unwrap_or(usize::MAX));
         Ok(opened)
@@ -153,7 +140,7 @@ impl FileRow {
 impl Turn<'_> {
     fn want_file(&mut self, of: Announced) -> Result<(), Error> {
         let attachment = attachment(self.db, of)?.ok_or(Error::FileNotHere)?;
-        let parts = attachment.parts().ok_or(Error::FileNotHere)?;
+        let parts = attachment.parts();
         match file::of(self.db, of)? {
             Some(row) if row.state == FileState::Here => {
                 if part::count(self.db, row.id)? < row.parts.count() {
@@ -163,6 +150,12 @@ impl Turn<'_> {
             }
             Some(row) if row.state != FileState::Failed => file::set_paused(self.db, row.id, false)?,
             Some(row) if self.is_unsent(of)? => {
+                if matches!(
+                    self.conversation(of.conversation)?.state,
+                    ConversationState::Left | ConversationState::Leaving
+                ) {
+                    return Err(Error::NotMember);
+                }
                 message::set_pending(self.db, of.conversation, of.message)?;
                 file::set_state(self.db, row.id, FileState::Sending, None)?;
                 self.tell_line(of.conversation, of.message)?;

@@ -1,6 +1,7 @@
 //! Files, against a server that is played by hand.
 
 use super::*;
+use crate::content::{FileDetails, Preview};
 use crate::testing::{CONVERSATION, live_in_conversation, reconnect, request};
 use std::collections::BTreeMap;
 use wire::request::{
@@ -145,7 +146,7 @@ fn what_is_sealed_is_padded_and_says_nothing() {
     let mut server = Server::default();
     let (blob, _) = send(&mut client, &bytes(300_000));
     server.serve(&mut client, usize::MAX);
-    assert_eq!(server.begun[&blob].bytes, vault::sealed_bytes(300_000));
+    assert_eq!(server.begun[&blob].bytes, vault::sealed_parts(300_000).bytes());
     let needle = &bytes(300_000)[..64];
     assert!(server.parts.values().all(|part| !part.windows(64).any(|window| window == needle)));
 }
@@ -307,6 +308,7 @@ fn a_file_that_is_paused_waits_until_it_is_wanted() {
     server.serve(&mut client, 3);
     client.pause_file(CONVERSATION, message, 2_000).unwrap();
     server.serve(&mut client, usize::MAX);
+    assert_eq!(client.unsent().unwrap(), 0, "nothing is waited for that waits for the person");
     assert!(server.finished.is_empty() && client.file(CONVERSATION, message).unwrap().unwrap().paused);
     client.fetch_file(CONVERSATION, message, 4_000).unwrap();
     server.serve(&mut client, usize::MAX);
@@ -339,6 +341,98 @@ fn a_file_goes_with_its_message() {
     assert!(matches!(client.file(CONVERSATION, message), Ok(None)));
     let left = "SELECT (SELECT count(*) FROM file) + (SELECT count(*) FROM files.part)";
     assert_eq!(client.reader().query_row(left, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+}
+
+#[test]
+fn a_file_for_which_there_is_no_room_fails_and_nothing_else_does() {
+    let (folder, mut client) = live_in_conversation();
+    let (mut server, content) = (Server::default(), bytes(6 * FILE_PART_BYTES));
+    let (_, message) = send(&mut client, &content);
+    server.serve(&mut client, usize::MAX);
+    forget(&mut client, message);
+    let pages = |client: &Client, most: u32| {
+        let sql = format!("PRAGMA files.max_page_count = {most}");
+        client.reader().query_row(&sql, [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!(pages(&client, 200), 200);
+    client.fetch_file(CONVERSATION, message, 4_000).unwrap();
+    server.serve(&mut client, usize::MAX);
+    let view = client.file(CONVERSATION, message).unwrap().unwrap();
+    assert_eq!((view.state, view.parts), (Some(FileState::Failed), 0), "{view:?}");
+    assert!(view.reason.unwrap().contains("no room"));
+    assert!(std::fs::metadata(folder.path().join("device-files.db")).unwrap().len() < 100_000, "it takes up none");
+    assert!(!client.wants_connection(4_000), "what was lost is asked for again on another connection");
+    client.handle_disconnected(4_000);
+    reconnect(&mut client, 5_000);
+    client.send(CONVERSATION, &Content::text("words", 5_000), 5_000).unwrap();
+    server.serve(&mut client, usize::MAX);
+    assert_eq!(server.sent.len(), 2);
+    pages(&client, 100_000);
+    client.fetch_file(CONVERSATION, message, 6_000).unwrap();
+    server.serve(&mut client, usize::MAX);
+    assert_eq!(read(&client, message), content);
+}
+
+/// Two people have begun to talk to each other at once, and one conversation takes the place of the other.
+#[test]
+fn what_was_not_sent_into_a_conversation_that_is_replaced_is_another_blob_in_the_other() {
+    for requests in [0, 2, 4, 5] {
+        let (_folder, mut client) = live_in_conversation();
+        let other = ConversationId::from_bytes([7; 16]);
+        let mut server = Server::default();
+        let (before, message) = send(&mut client, &bytes(900));
+        // Up to where the file is there and the message on its way, and not answered.
+        server.serve(&mut client, requests.min(3));
+        client.handle_disconnected(2_500);
+        client
+            .turn(3_000, |turn| {
+                let row = turn.conversation(CONVERSATION)?;
+                let row = crate::database::conversation::ConversationRow { id: other, ..row };
+                crate::database::conversation::save(turn.db, &row)?;
+                turn.replace(CONVERSATION, other)
+            })
+            .unwrap();
+        let of = Announced { conversation: other, message };
+        let renewed = attachment(client.reader(), of).unwrap().unwrap();
+        assert_ne!(renewed.blob, before);
+        let row = file::of(client.reader(), of).unwrap().unwrap();
+        assert_eq!((row.blob, row.state), (renewed.blob, FileState::Sending), "after {requests}");
+        assert_eq!(file::unwanted(client.reader()).unwrap(), Some(before));
+        assert_eq!(client.file_part(other, message, 0).unwrap().as_slice(), bytes(900));
+        let waits = outbox::find(client.reader(), other, message).unwrap();
+        assert!(waits.is_none(), "the message waits for its file again");
+    }
+}
+
+#[test]
+fn what_a_restored_server_has_lost_is_sent_again_with_its_file() {
+    let (_folder, mut client) = live_in_conversation();
+    let mut server = Server::default();
+    let (blob, message) = send(&mut client, &bytes(900));
+    server.serve(&mut client, usize::MAX);
+    let words = client.send(CONVERSATION, &Content::text("words", 2_000), 2_000).unwrap();
+    server.serve(&mut client, usize::MAX);
+    let others = client.turn(3_000, |turn| turn.send_files_again(CONVERSATION, &[message, words])).unwrap();
+    assert_eq!(others, [words], "they wait for no file");
+    assert_eq!(server.sent.len(), 2);
+    let mut restored = Server::default();
+    restored.serve(&mut client, usize::MAX);
+    assert_eq!(restored.finished, [blob], "the server that knows nothing of it gets all of it");
+}
+
+#[test]
+fn who_is_no_member_any_more_does_not_try_again() {
+    let (_folder, mut client) = live_in_conversation();
+    let (_, message) = send(&mut client, &bytes(900));
+    client
+        .turn(2_000, |turn| {
+            let mut row = turn.conversation(CONVERSATION)?;
+            turn.leave(&mut row)?;
+            Ok(crate::database::conversation::save(turn.db, &row)?)
+        })
+        .unwrap();
+    assert_eq!((state(&client, message), client.unsent().unwrap()), (Some(FileState::Failed), 0));
+    assert!(matches!(client.fetch_file(CONVERSATION, message, 3_000), Err(Error::NotMember)));
 }
 
 #[test]

@@ -44,6 +44,11 @@ impl Files {
         [&self.sending, &self.fetching].into_iter().flatten().find(|moving| moving.file == file)
     }
 
+    /// Whether parts of a file are on their way to this device.
+    pub(crate) const fn is_fetching(&self) -> bool {
+        self.fetching.is_some()
+    }
+
     fn sending(&mut self, file: i64) -> Option<&mut Moving> {
         self.sending.as_mut().filter(|moving| moving.file == file)
     }
@@ -244,6 +249,15 @@ impl Turn<'_> {
         let gone = matches!(refusal.code(), Some(ErrorCode::NotFound | ErrorCode::Forbidden));
         let reason = refusal.to_string();
         self.fetching_failed(&row, if gone { "the server does not have it any more" } else { &reason })
+    }
+
+    /// The disk is full: the file that takes up more and more of it gives way, so that there is room for what people say.
+    pub(crate) fn no_room_to_fetch(&mut self) -> Result<(), Error> {
+        let id = self.memory.files.fetching.as_ref().map(|moving| moving.file);
+        match id.map(|id| file::by_id(self.db, id)).transpose()?.flatten() {
+            Some(row) => self.fetching_failed(&row, "there is no room for it on this device"),
+            None => Ok(()),
+        }
     }
 
     /// What came of it so far goes: the next attempt begins anew.

@@ -113,9 +113,10 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error`] of the storage.
     pub fn blob_bytes_of(&self, user: UserId) -> Result<u64, Error> {
-        let text = sql!("select bytes from blobs where tenant = $1 and user_id = $2 and state < 2");
-        let bytes = self.session.rows(text, values![self.tenant, user], |row| row.number::<u64>(0).map(Some))?;
-        Ok(bytes.into_iter().fold(0, u64::saturating_add))
+        let text = sql!(
+            "select cast(coalesce(sum(bytes), 0) as bigint) from blobs where tenant = $1 and user_id = $2 and state < 2"
+        );
+        self.session.row(text, values![self.tenant, user], |row| row.number(0))?.ok_or(Error::Malformed)
     }
 
     /// Ends a blob, which is whole.

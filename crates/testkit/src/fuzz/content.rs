@@ -2,7 +2,7 @@
 
 use super::stage::Counted;
 use client::content::markdown::{Block, Document, Inline};
-use client::content::{Attachment, Body, Content, Expiry, Mention, Plaintext, Preview, Reaction, Voice};
+use client::content::{Attachment, Body, Content, Expiry, FileDetails, Mention, Plaintext, Preview, Reaction, Voice};
 use vault::FileKey;
 use wire::{BlobId, MessageId, UserId};
 
@@ -20,11 +20,11 @@ pub(super) mod said {
     }
 
     fn attachment() -> Attachment {
-        let mut file = Attachment::new(BlobId::from_bytes([4; 16]), &FileKey::from_bytes([5; 32]), [6; 32], 7);
-        (file.name, file.media_type) = ("plan.pdf".into(), Some("text/plain".into()));
-        file.preview = Some(Preview { width: 4, height: 3, thumbnail: vec![0xff, 0xd8, 0xff] });
-        file.voice = Some(Voice { duration_ms: 900, waveform: vec![0, 255] });
-        file
+        let preview = Preview { width: 4, height: 3, thumbnail: vec![0xff, 0xd8, 0xff] };
+        let voice = Voice { duration_ms: 900, waveform: vec![0, 255] };
+        let (name, media_type) = ("plan.pdf".into(), Some("text/plain".into()));
+        let details = FileDetails { name, media_type, preview: Some(preview), voice: Some(voice) };
+        Attachment::new(details, 7, BlobId::from_bytes([4; 16]), &FileKey::from_bytes([5; 32]), [6; 32])
     }
 
     pub(in crate::fuzz) fn seeds() -> Vec<Vec<u8>> {
