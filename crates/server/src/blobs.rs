@@ -10,11 +10,15 @@ use anyhow::Context;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::{
-    Certificate, ClientOptions, Error, ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, local::LocalFileSystem,
-    path::Path as Name,
+    Certificate, ClientOptions, Error, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder,
+    local::LocalFileSystem, path::Path as Name,
 };
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 use wire::{BlobId, TenantId};
+
+/// A bucket that does not answer within this time is told to be unavailable: devices give a connection up for dead at 30 s
+/// without an answer, and ask again later.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The parts of all blobs.
 #[derive(Debug, Clone)]
@@ -106,7 +110,7 @@ impl Blobs {
 
 fn bucket(s3: &config::S3) -> anyhow::Result<object_store::aws::AmazonS3> {
     let secret = passphrase::from_file(&s3.secret_key_file)?;
-    let mut client = ClientOptions::new().with_allow_http(s3.is_local());
+    let mut client = ClientOptions::new().with_allow_http(s3.is_local()).with_timeout(PATIENCE);
     if let Some(file) = &s3.ca_file {
         let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         client = Certificate::from_pem_bundle(&pem)?.into_iter().fold(client, ClientOptions::with_root_certificate);
@@ -117,7 +121,8 @@ fn bucket(s3: &config::S3) -> anyhow::Result<object_store::aws::AmazonS3> {
         .with_bucket_name(&s3.bucket)
         .with_access_key_id(&s3.access_key)
         .with_secret_access_key(secret.as_str())
-        .with_client_options(client);
+        .with_client_options(client)
+        .with_retry(RetryConfig { max_retries: 2, retry_timeout: PATIENCE, ..RetryConfig::default() });
     Ok(builder.build()?)
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn handle(node: &Node, session: &Session, begin: BeginBlob) -> 
     match begun.await? {
         (Begun::New, _) => Ok(BlobProgress { parts: 0 }),
         (Begun::Repeated(BlobState::Begun), _) => {
-            let parts = node.blobs.held(session.tenant.id, begin.blob).await.map_err(Failure::internal)?;
+            let parts = node.blobs.held(session.tenant.id, begin.blob).await?;
             Ok(BlobProgress { parts })
         }
         (Begun::Repeated(BlobState::Finished), parts) => Ok(BlobProgress { parts: parts.count() }),

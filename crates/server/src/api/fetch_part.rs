@@ -26,7 +26,7 @@ pub(crate) async fn handle(node: Arc<Node>, session: Arc<Session>, fetch: FetchP
     if part >= there.parts.count() {
         return Err(ErrorCode::Malformed.into());
     }
-    let sealed = node.blobs.get(session.tenant.id, blob, part).await.map_err(Failure::internal)?;
+    let sealed = node.blobs.get(session.tenant.id, blob, part).await?;
     let sealed = sealed.ok_or(ErrorCode::NotFound)?;
     let bytes = session.tenant.store.read(move |tx| Ok::<_, Failure>(tx.open_part(blob, part, &sealed)?)).await?;
     Ok(Part { bytes })

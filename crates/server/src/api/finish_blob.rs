@@ -20,7 +20,7 @@ pub(crate) async fn handle(node: &Node, session: &Session, finish: FinishBlob) -
         BlobState::Finished => return Ok(Done {}),
         BlobState::Destroyed => return Err(ErrorCode::NotFound.into()),
     }
-    let held = node.blobs.held(session.tenant.id, blob).await.map_err(Failure::internal)?;
+    let held = node.blobs.held(session.tenant.id, blob).await?;
     if held < there.parts.count() {
         let detail = format!("part {held} is missing");
         return Err(Refusal::with_detail(ErrorCode::Malformed, detail).into());

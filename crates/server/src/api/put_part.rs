@@ -27,7 +27,7 @@ pub(crate) async fn handle(node: Arc<Node>, session: Arc<Session>, put: PutPart)
         }
     });
     if let Some(sealed) = sealed.await? {
-        node.blobs.put(session.tenant.id, blob, part, sealed).await.map_err(Failure::internal)?;
+        node.blobs.put(session.tenant.id, blob, part, sealed).await?;
     }
     Ok(Done {})
 }

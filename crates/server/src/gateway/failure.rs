@@ -69,6 +69,14 @@ impl From<store::Error> for Failure {
     }
 }
 
+impl From<object_store::Error> for Failure {
+    /// The folder or the bucket of files is not to be had now; why is in the log only.
+    fn from(error: object_store::Error) -> Self {
+        tracing::error!(error = %Chain(&error), "the store of files fails");
+        ErrorCode::StorageUnavailable.into()
+    }
+}
+
 impl From<random::NoRandomness> for Failure {
     fn from(error: random::NoRandomness) -> Self {
         Self::internal(error)

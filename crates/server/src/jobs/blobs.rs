@@ -23,7 +23,7 @@ pub(super) async fn sweep(node: &Node, tenant: TenantId, now: UnixMillis) -> Res
     loop {
         let destroyed = store.read(|tx| Ok::<_, Failure>(tx.destroyed_blobs(PART)?)).await?;
         for blob in &destroyed {
-            node.blobs.remove(tenant, *blob).await.map_err(Failure::internal)?;
+            node.blobs.remove(tenant, *blob).await?;
         }
         let is_last = destroyed.len() < PART as usize;
         let forget = move |tx: &mut Tx<'_>| destroyed.iter().try_for_each(|blob| tx.forget_blob(*blob));
