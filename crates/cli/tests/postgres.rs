@@ -26,6 +26,12 @@ fn a_server_on_postgres_is_killed_and_its_database_restarted_and_people_go_on() 
     server.kill();
     server.serve();
     alice.say("@bob", "after the server was killed");
+    let (sent, saved) = (server.folder.path().join("sent.bin"), server.folder.path().join("saved.bin"));
+    std::fs::write(&sent, [7; 600_000]).unwrap();
+    let file = alice.run(&["file", "@bob", sent.to_str().unwrap()]).success().swap_remove(0);
+    bob.lines();
+    bob.run(&["save", "@alice", file["message"].as_str().unwrap(), saved.to_str().unwrap()]).success();
+    assert_eq!(std::fs::read(&saved).unwrap(), [7; 600_000]);
     base.cluster.stop("immediate");
     assert!(!alice.run(&["--timeout", "2", "send", "@bob", "meanwhile"]).is_success(), "the fault fired");
     base.cluster.start();

@@ -6,10 +6,13 @@ mod common;
 
 use common::*;
 use mifeng_store as store;
-use store::{Actor, Claim, Claimed, CreateUser, Error, NewAuditEntry, NewInvite, NewKeyPackage, Store, UserState};
+use store::{
+    Actor, Begun, BlobState, Claim, Claimed, CreateUser, Error, NewAuditEntry, NewBlob, NewInvite, NewKeyPackage,
+    Store, UserState,
+};
 use trust::{DevicePublicKey, DeviceState};
 use wire::request::{KeyPackagesHeld, SignedEntry};
-use wire::{DeviceId, InviteId, TenantId, UserId};
+use wire::{BlobId, DeviceId, InviteId, Parts, TenantId, UserId};
 
 on_both! {
     tenants_are_unique_by_name_and_deleted_whole;
@@ -26,6 +29,7 @@ on_both! {
     a8_claims_of_a_pair_have_a_quota_for_the_day;
     a8_parallel_claims_never_share_a_package;
     b13_looking_people_up_has_a_quota_for_the_day;
+    blobs_count_for_their_sender_until_they_are_destroyed;
     a_tenant_reaches_nothing_of_another;
     rotating_a_tenant_key_leaves_everything_readable;
 }
@@ -55,6 +59,42 @@ async fn tenants_are_unique_by_name_and_deleted_whole(on: On) {
     assert!(world.store.read(|tx| tx.conversation(TALK)).await.unwrap().is_none());
     let unkeyed = world.store.read(|tx| tx.user_by_handle("mei")).await;
     assert!(matches!(unkeyed, Err(Error::KeyGone)), "{unkeyed:?}");
+}
+
+async fn blobs_count_for_their_sender_until_they_are_destroyed(on: On) {
+    let world = on.world().await;
+    world.store.write(add_talk).await.unwrap();
+    let used = async || world.store.read(|tx| tx.blob_bytes_of(MEI)).await.unwrap();
+    assert_eq!(used().await, 0);
+    let new = |byte, bytes| NewBlob {
+        blob: BlobId::from_bytes([byte; 16]),
+        conversation: TALK,
+        user: MEI,
+        parts: Parts::of(bytes).unwrap(),
+        days: Some(30),
+        expires_at: NOW + DAY_MS,
+    };
+    let largest = wire::limits::BLOB_MAX_BYTES;
+    let [small, large] = [new(1, 700), new(2, largest)];
+    for begun in [Begun::New, Begun::Repeated(BlobState::Begun)] {
+        assert_eq!(world.store.write(move |tx| tx.begin_blob(small)).await.unwrap(), begun);
+    }
+    world.store.write(move |tx| tx.begin_blob(large)).await.unwrap();
+    assert_eq!(world.store.write(move |tx| tx.begin_blob(new(1, 701))).await.unwrap(), Begun::IdTaken);
+    assert_eq!(used().await, 700 + largest);
+    world.store.write(move |tx| tx.finish_blob(large.blob, NOW + 30 * DAY_MS)).await.unwrap();
+    let there = world.store.read(move |tx| tx.blob(large.blob)).await.unwrap().unwrap();
+    assert_eq!((there.state, there.days, there.parts), (BlobState::Finished, Some(30), large.parts));
+    let expired = async |at| world.store.read(move |tx| tx.expired_blobs(at, 9)).await.unwrap();
+    assert_eq!((expired(NOW).await.len(), expired(NOW + DAY_MS).await), (0, vec![small.blob]));
+    world.store.write(move |tx| tx.destroy_blob(small.blob)).await.unwrap();
+    assert_eq!((used().await, expired(NOW + DAY_MS).await.len()), (largest, 0));
+    assert_eq!(world.store.read(|tx| tx.destroyed_blobs(9)).await.unwrap(), [small.blob]);
+    assert!(world.other.read(move |tx| tx.blob(large.blob)).await.unwrap().is_none());
+    world.store.write(move |tx| tx.forget_blob(small.blob)).await.unwrap();
+    world.store.write(move |tx| tx.forget_blob(large.blob)).await.unwrap();
+    assert!(world.store.read(move |tx| tx.blob(small.blob)).await.unwrap().is_none());
+    assert!(world.store.read(move |tx| tx.blob(large.blob)).await.unwrap().is_some(), "it is not destroyed");
 }
 
 async fn secrets_return_and_are_replaced(on: On) {
