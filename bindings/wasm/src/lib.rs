@@ -10,6 +10,7 @@ mod event;
 mod manage;
 mod person;
 mod profile;
+mod standing;
 mod view;
 
 pub use event::Event;

@@ -1,6 +1,7 @@
 //! Who is in a conversation, a person's keys, and this person's own devices and settings, as JavaScript takes them.
 
-use crate::view::{Reader, Trust, number};
+use crate::standing::Trust;
+use crate::view::{Reader, number};
 use client::{DeviceState, DeviceView, MemberView};
 use serde::Serialize;
 use tsify::Tsify;

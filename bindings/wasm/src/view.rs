@@ -1,8 +1,9 @@
 //! What is shown, as JavaScript takes it: ids as text, times in milliseconds.
 
 use crate::content::{Block, blocks};
+use crate::standing::{State, Trust};
 use client::content::{Body, MessageView};
-use client::{Client, ConversationState, ConversationView, LinePlace, MessageState, Notice, PageLine, Verification};
+use client::{Client, ConversationView, LinePlace, MessageState, Notice, PageLine};
 use serde::Serialize;
 use tsify::Tsify;
 use wire::{ConversationId, MessageId, UserId};
@@ -89,34 +90,6 @@ pub struct Conversation {
 /// All conversations: those that are pinned, then the others, the one with the newest line first.
 #[derive(Debug, Serialize, Tsify)]
 pub struct Conversations(pub Vec<Conversation>);
-
-/// Where a conversation stands.
-#[derive(Debug, Serialize, Tsify)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It is being made: what is written waits.
-    Starting,
-    /// Messages can be read and sent.
-    Active,
-    /// The device is coming in, or finding its way back.
-    Entering,
-    /// Nothing can be sent any more.
-    Left,
-}
-
-/// What is known of a person's keys.
-#[derive(Debug, Serialize, Tsify)]
-#[serde(rename_all = "snake_case")]
-pub enum Trust {
-    /// The safety number was not compared.
-    Unverified,
-    /// It was compared, and nothing has changed since.
-    Verified,
-    /// It was compared, and the person's devices have changed since.
-    DevicesChanged,
-    /// It was compared, and is another now.
-    KeyChanged,
-}
 
 /// A line of a conversation.
 #[derive(Debug, Serialize, Tsify)]
@@ -424,27 +397,5 @@ impl<'a> Reader<'a> {
 
     fn handles(&self, users: &[UserId]) -> Result<Vec<String>, client::Error> {
         users.iter().map(|user| self.client.handle_of(*user)).collect()
-    }
-}
-
-impl From<ConversationState> for State {
-    fn from(state: ConversationState) -> Self {
-        match state {
-            ConversationState::Claiming | ConversationState::Creating => Self::Starting,
-            ConversationState::Active => Self::Active,
-            ConversationState::Repairing | ConversationState::Superseded | ConversationState::Joining => Self::Entering,
-            ConversationState::Left | ConversationState::Leaving => Self::Left,
-        }
-    }
-}
-
-impl From<Verification> for Trust {
-    fn from(verification: Verification) -> Self {
-        match verification {
-            Verification::Unverified => Self::Unverified,
-            Verification::Verified { .. } => Self::Verified,
-            Verification::DevicesChanged { .. } => Self::DevicesChanged,
-            Verification::KeyChanged { .. } => Self::KeyChanged,
-        }
     }
 }
