@@ -16,9 +16,14 @@ pub(crate) fn thrown(code: &str, error: &dyn std::error::Error) -> JsValue {
     thrown.into()
 }
 
-/// A call that the brain refuses, or that failed.
+/// A call that the brain refuses, or that failed, perhaps because the disk is full.
 pub(crate) fn from_client(error: &client::Error) -> JsValue {
-    thrown(if error.is_usage() { "refused" } else { "failed" }, error)
+    let code = match error {
+        client::Error::Database(client::DatabaseError::Full) => "full",
+        _ if error.is_usage() => "refused",
+        _ => "failed",
+    };
+    thrown(code, error)
 }
 
 /// What was given is not what it should be.

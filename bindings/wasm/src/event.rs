@@ -1,5 +1,6 @@
 //! What the brain tells, for JavaScript. What a screen shows is asked for anew; an event only says that it changed.
 
+use crate::file::FileProgress;
 use client::Event as Told;
 use serde::Serialize;
 use tsify::Tsify;
@@ -60,6 +61,15 @@ pub enum Event {
         /// Where.
         conversation: String,
     },
+    /// A file moves, or does no longer. It comes with every part: what is shown of the conversation is the same.
+    File {
+        /// Where.
+        conversation: String,
+        /// The message.
+        message: String,
+        /// How far it is.
+        file: FileProgress,
+    },
     /// Somebody is writing.
     Typing {
         /// Where.
@@ -118,10 +128,14 @@ impl Event {
             Told::LineChanged { conversation, .. }
             | Told::Sent { conversation, .. }
             | Told::Failed { conversation, .. }
-            | Told::File { conversation, .. }
             | Told::Undecryptable { conversation, .. }
             | Told::CommitPoisoned { conversation, .. }
             | Told::GroupChanged { conversation, .. } => changed(conversation),
+            Told::File { conversation, message, file } => Self::File {
+                conversation: conversation.to_string(),
+                message: message.to_string(),
+                file: FileProgress::from(file),
+            },
             Told::Typing { conversation, user, until } => Self::typing(conversation, user, until),
             Told::GroupUnchanged { conversation, reason, .. }
             | Told::NotAdded { conversation, reason, .. }

@@ -7,6 +7,7 @@
 mod content;
 mod error;
 mod event;
+mod file;
 mod manage;
 mod person;
 mod profile;

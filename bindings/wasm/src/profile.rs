@@ -319,6 +319,6 @@ pub(crate) fn user_id(text: &str) -> Result<UserId> {
     text.parse().map_err(|_| malformed("a person's id"))
 }
 
-fn message_id(text: &str) -> Result<MessageId> {
+pub(crate) fn message_id(text: &str) -> Result<MessageId> {
     text.parse().map_err(|_| malformed("a message's id"))
 }

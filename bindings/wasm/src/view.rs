@@ -1,6 +1,7 @@
 //! What is shown, as JavaScript takes it: ids as text, times in milliseconds.
 
 use crate::content::{Block, blocks};
+use crate::file::Attached;
 use crate::standing::{State, Trust};
 use client::content::{Body, MessageView};
 use client::{Client, ConversationView, LinePlace, MessageState, Notice, PageLine};
@@ -200,10 +201,10 @@ pub enum What {
         /// So.
         seconds: u32,
     },
-    /// A file that this version cannot fetch.
+    /// A file.
     File {
-        /// What it is called.
-        name: String,
+        /// It.
+        file: Attached,
     },
     /// What a commit did to the members, by handle.
     Members {
@@ -368,7 +369,7 @@ impl<'a> Reader<'a> {
             (Some(Body::Name(name)), _) => What::Name { name: name.clone() },
             (Some(Body::Topic(topic)), _) => What::Topic { topic: topic.clone() },
             (Some(Body::Timer { seconds }), _) => What::Timer { seconds: *seconds },
-            (Some(Body::File(file)), _) => What::File { name: file.name.clone() },
+            (Some(Body::File(file)), _) => What::File { file: Attached::from(file) },
             (Some(Body::Unknown(_)) | None, _) => What::Unknown,
             (Some(_), _) => {
                 let document = line.document();

@@ -114,6 +114,12 @@ impl Attachment {
         self.media_type.as_deref().filter(|media_type| known.contains(media_type))
     }
 
+    /// The media type by which it may be played as a sound; `None` for what is none.
+    pub fn sound_type(&self) -> Option<&str> {
+        let known = ["audio/webm", "audio/ogg", "audio/mp4", "audio/mpeg", "audio/wav"];
+        self.media_type.as_deref().filter(|media_type| known.contains(media_type))
+    }
+
     /// Whether it is within what every client takes.
     pub(super) fn is_sound(&self) -> bool {
         let preview = self.preview.as_ref().is_none_or(|preview| preview.thumbnail.len() <= THUMBNAIL_MAX_BYTES);
@@ -210,6 +216,9 @@ mod tests {
         for other in ["image/svg+xml", "text/html", "application/xhtml+xml", "image/PNG", "image/png; a=b"] {
             assert_eq!(of_type(other).picture_type(), None, "{other}");
         }
+        assert_eq!(of_type("audio/webm").sound_type(), Some("audio/webm"));
+        assert_eq!(of_type("audio/webm;codecs=opus").sound_type(), None);
+        assert_eq!(of_type("text/html").sound_type(), None);
         let thumbnail = |bytes: &[u8]| Preview { width: 1, height: 1, thumbnail: bytes.to_vec() };
         assert_eq!(thumbnail(b"RIFF....WEBPVP8 ").media_type(), Some("image/webp"));
         assert_eq!(thumbnail(b"<svg xmlns=").media_type(), None);
