@@ -44,3 +44,18 @@ export function duration(seconds: number, locale: string): string {
   const [unit, size] = units.find(([, size]) => seconds >= size && seconds % size === 0) ?? units[3];
   return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" }).format(seconds / size);
 }
+
+/** Bytes as people read them: `1.2 MB`. */
+export function fileSize(bytes: number, locale: string): string {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
+  let [amount, unit] = [bytes, 0];
+  for (; amount >= 999.95 && unit + 1 < units.length; unit++) amount /= 1_000;
+  const format = { style: "unit", unit: units[unit] ?? units[0], maximumFractionDigits: unit === 0 ? 0 : 1 } as const;
+  return new Intl.NumberFormat(locale, format).format(amount);
+}
+
+/** A length of time as a clock shows it: `1:05`. */
+export function clock(ms: number): string {
+  const seconds = Math.floor(Math.max(0, ms) / 1_000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}

@@ -1,6 +1,5 @@
 //! What the brain tells, for JavaScript. What a screen shows is asked for anew; an event only says that it changed.
 
-use crate::file::FileProgress;
 use client::Event as Told;
 use serde::Serialize;
 use tsify::Tsify;
@@ -67,8 +66,6 @@ pub enum Event {
         conversation: String,
         /// The message.
         message: String,
-        /// How far it is.
-        file: FileProgress,
     },
     /// Somebody is writing.
     Typing {
@@ -131,11 +128,9 @@ impl Event {
             | Told::Undecryptable { conversation, .. }
             | Told::CommitPoisoned { conversation, .. }
             | Told::GroupChanged { conversation, .. } => changed(conversation),
-            Told::File { conversation, message, file } => Self::File {
-                conversation: conversation.to_string(),
-                message: message.to_string(),
-                file: FileProgress::from(file),
-            },
+            Told::File { conversation, message, .. } => {
+                Self::File { conversation: conversation.to_string(), message: message.to_string() }
+            }
             Told::Typing { conversation, user, until } => Self::typing(conversation, user, until),
             Told::GroupUnchanged { conversation, reason, .. }
             | Told::NotAdded { conversation, reason, .. }

@@ -21,10 +21,11 @@ const BROTLI: &str = ".br";
 const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Mifeng</title><p>This mifengd was built without the browser's \
                          program. <code>cargo xtask web</code> builds it; then build mifengd again.\n";
 
-/// Nothing but what comes from here runs, is shown or is talked to; no inline script or style, no form, no frame.
+/// Nothing but what comes from here runs, is shown or is talked to; no inline script or style, no form, no frame. Pictures and
+/// sounds can also be what the page itself has opened: `blob:` is what a script of this origin has made.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; \
-     style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-     require-trusted-types-for 'script'; trusted-types mifeng";
+     style-src 'self'; img-src 'self' blob:; media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types mifeng";
 
 const HEADERS: [(header::HeaderName, &str); 9] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
@@ -37,7 +38,7 @@ const HEADERS: [(header::HeaderName, &str); 9] = [
     (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (
         header::HeaderName::from_static("permissions-policy"),
-        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "camera=(), display-capture=(), geolocation=(), microphone=(self), payment=(), usb=()",
     ),
 ];
 

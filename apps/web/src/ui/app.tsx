@@ -4,13 +4,13 @@ import { useEffect, useRef, useState } from "react";
 import { Button } from "react-aria-components";
 import { keepShell, type Shell } from "../core/shell";
 import { say } from "../words";
-import { Tell, useAnswer, useEvents } from "./client";
+import { isOfList, Tell, useAnswer, useEvents } from "./client";
 import { Home } from "./home";
 import { useTelling } from "./parts";
 import { Welcome } from "./welcome";
 
 export function App() {
-  const [status] = useAnswer((event) => event.type !== "typing" && event.type !== "contact", "status");
+  const [status] = useAnswer(isOfList, "status");
   const [told, tell] = useTelling();
   const [broken, setBroken] = useState<string>();
   const takeNewVersion = useNewVersion();

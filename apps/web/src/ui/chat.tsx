@@ -5,6 +5,7 @@ import { Button } from "react-aria-components";
 import type { Account, Conversation } from "../core/wasm/mifeng_wasm";
 import { duration } from "../text";
 import { language, say } from "../words";
+import { TrayView, useDropping, useTray } from "./attach";
 import { session, useDo } from "./client";
 import { Composer, Typing, type Reference } from "./composer";
 import { Details } from "./details";
@@ -39,16 +40,20 @@ export function Chat({ conversation, account, at, again }: ChatProps) {
     view.toEnd();
     again();
   };
+  const tray = useTray(id, changed);
+  const dropping = useDropping(tray, state !== "left");
   return (
-    <main className="chat">
+    <main className={`chat${dropping.isOver ? " over" : ""}`} {...dropping.on}>
       <ChatHead conversation={conversation} account={account} again={again} />
       <Warnings conversation={conversation} />
-      <Lines view={view} group={group} actions={actions} />
+      <Lines conversation={id} view={view} group={group} actions={actions} />
+      {dropping.isOver && <p className="drop-here" role="status">{say("dropHere")}</p>}
+      <TrayView tray={tray} />
       <Typing conversation={id} own={account.user} />
       {state === "left" ? (
         <p className="dim closed">{say("left")}</p>
       ) : (
-        <Composer key={id} conversation={conversation} again={again} reference={reference} setReference={setReference} onDone={changed} />
+        <Composer key={id} tray={tray} conversation={conversation} again={again} reference={reference} setReference={setReference} onDone={changed} />
       )}
     </main>
   );

@@ -10,6 +10,11 @@ export const session = new Session();
 /** Shows a sentence to the person for a while. */
 export const Tell = createContext<(text: string) => void>(() => undefined);
 
+/** Whether an event may change the list of conversations, or how things stand. A file on its way tells of every part. */
+export function isOfList({ type }: Event): boolean {
+  return type !== "typing" && type !== "contact" && type !== "file";
+}
+
 /** Hears events while the component is shown. */
 export function useEvents(listener: (event: Event) => void): void {
   const latest = useRef(listener);
@@ -73,10 +78,16 @@ function useAsked<M extends Method>(about: (event: Event) => boolean, method: M,
 
 /** Makes a call and tells the person if it is refused; whether it was done. */
 export function useDo(): <M extends Method>(method: M, ...args: Arguments<M>) => Promise<boolean> {
+  const attempt = useTry();
+  return (method, ...args) => attempt(session.call(method, ...args));
+}
+
+/** Waits for something and tells the person if it fails; whether it was done. */
+export function useTry(): (done: Promise<unknown>) => Promise<boolean> {
   const tell = use(Tell);
-  return async (method, ...args) => {
+  return async (done) => {
     try {
-      await session.call(method, ...args);
+      await done;
       return true;
     } catch (error) {
       tell(error instanceof Error ? error.message : String(error));

@@ -1,12 +1,14 @@
 // What is being written: by this person, and by others.
 
-import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState, type ClipboardEvent, type KeyboardEvent } from "react";
 import { Button, TextArea, TextField } from "react-aria-components";
 import type { Conversation, Line } from "../core/wasm/mifeng_wasm";
 import { say } from "../words";
+import { AttachButton, type Tray } from "./attach";
 import { session, useDo, useEvents } from "./client";
 import { whatSummary } from "./line";
 import { Icon } from "./parts";
+import { RecordButton, RecordingBar, useRecorder } from "./record";
 
 /** A pause in writing after which it is kept. */
 const KEEP_AFTER_MS = 400;
@@ -32,25 +34,29 @@ export function Typing({ conversation, own }: { conversation: string; own: strin
 
 interface ComposerProps {
   conversation: Conversation;
+  tray: Tray;
   reference: Reference | undefined;
   setReference: (reference: Reference | undefined) => void;
   onDone: () => void;
   again: () => void;
 }
 
-export function Composer({ conversation, reference, setReference, onDone, again }: ComposerProps) {
+export function Composer({ conversation, tray, reference, setReference, onDone, again }: ComposerProps) {
   const { id } = conversation;
   const { text, setText, keep, restore } = useDraft(conversation, again);
   const field = useRef<HTMLTextAreaElement>(null);
   const perform = useDo();
+  const recorder = useRecorder(id, onDone);
+  const target = reference?.line.id ?? undefined;
   useEffect(() => {
     if (reference?.kind === "edit") setText(reference.line.source);
     field.current?.focus();
   }, [reference]);
   const send = async () => {
     const words = text.trim();
-    if (words === "") return;
-    const target = reference?.line.id ?? undefined;
+    const hasFiles = tray.items.length > 0 && reference?.kind !== "edit";
+    if (hasFiles) tray.send(words === "" ? target : undefined);
+    if (words === "") return hasFiles ? setReference(undefined) : undefined;
     const done =
       reference?.kind === "edit"
         ? await perform("edit", id, target ?? "", words)
@@ -73,6 +79,11 @@ export function Composer({ conversation, reference, setReference, onDone, again 
     }
     if (event.key === "Escape" && reference) drop();
   };
+  const paste = (event: ClipboardEvent) => {
+    if (event.clipboardData.files.length === 0) return;
+    event.preventDefault();
+    tray.add(event.clipboardData.files);
+  };
   return (
     <div className="composer">
       {reference && (
@@ -83,15 +94,21 @@ export function Composer({ conversation, reference, setReference, onDone, again 
           <Button className="quiet icon small" aria-label={say("cancel")} onPress={drop}><Icon name="close" /></Button>
         </div>
       )}
-      <form onSubmit={(event) => { event.preventDefault(); void send(); }}>
+      {recorder.recording && <RecordingBar recording={recorder.recording} recorder={recorder} replyTo={target} />}
+      <form hidden={recorder.recording !== undefined} onSubmit={(event) => { event.preventDefault(); void send(); }}>
+        <AttachButton tray={tray} />
         <TextField aria-label={say("write")} value={text} onKeyDown={key} onChange={(text) => {
           if (reference?.kind === "edit") setText(text);
           else keep(text);
           if (text !== "") session.call("typing", id).catch(() => undefined);
         }}>
-          <TextArea ref={field} rows={Math.min(8, text.split("\n").length)} placeholder={say("write")} />
+          <TextArea ref={field} rows={Math.min(8, text.split("\n").length)} placeholder={say("write")} onPaste={paste} />
         </TextField>
-        <Button type="submit" className="primary icon" aria-label={say("send")} isDisabled={text.trim() === ""}><Icon name="send" /></Button>
+        {text.trim() === "" && tray.items.length === 0 ? (
+          <RecordButton recorder={recorder} />
+        ) : (
+          <Button type="submit" className="primary icon" aria-label={say("send")}><Icon name="send" /></Button>
+        )}
       </form>
     </div>
   );

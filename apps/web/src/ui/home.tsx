@@ -5,7 +5,7 @@ import { useEffect, useState, useSyncExternalStore } from "react";
 import { Button, GridList, GridListItem, Input, Label, Menu, MenuItem, MenuTrigger, Popover, SearchField } from "react-aria-components";
 import type { Account, Conversation, Status } from "../core/wasm/mifeng_wasm";
 import { language, say } from "../words";
-import { useAnswer } from "./client";
+import { isOfList, useAnswer } from "./client";
 import { Chat } from "./chat";
 import { About, LinkDevice, NewConversation } from "./dialogs";
 import { lineSummary } from "./line";
@@ -19,7 +19,7 @@ interface HomeProps {
 }
 
 export function Home({ status, account }: HomeProps) {
-  const [conversations, again] = useAnswer((event) => event.type !== "typing" && event.type !== "contact", "conversations");
+  const [conversations, again] = useAnswer(isOfList, "conversations");
   const { chosen, at } = useChosen();
   const open = conversations?.find((conversation) => conversation.id === chosen);
   const loud = conversations?.reduce((sum, conversation) => sum + conversation.loud, 0) ?? 0;

@@ -1,8 +1,10 @@
 // One line of a conversation.
 
+import type { Carrier } from "../core/files";
 import type { Line, What } from "../core/wasm/mifeng_wasm";
-import { duration } from "../text";
+import { clock, duration } from "../text";
 import { language, say, type Word } from "../words";
+import { FileView } from "./file";
 import { Blocks, summary } from "./markdown";
 import { Avatar, Icon } from "./parts";
 
@@ -19,6 +21,7 @@ export interface LineActions {
 export type MenuKind = "react" | "more";
 
 interface LineProps {
+  conversation: string;
   line: Line;
   /** The line before is by the same author, and not long ago. */
   follows: boolean;
@@ -31,7 +34,7 @@ interface LineProps {
   sought: boolean;
 }
 
-export function LineView({ line, follows, group, sought, ...rest }: LineProps) {
+export function LineView({ conversation, line, follows, group, sought, ...rest }: LineProps) {
   const row = { "data-key": line.id ?? line.place ?? "", "data-place": line.place, tabIndex: -1 };
   const system = systemWords(line);
   if (system !== undefined) return <li {...row} className={`system${sought ? " sought" : ""}`}>{system}</li>;
@@ -47,16 +50,16 @@ export function LineView({ line, follows, group, sought, ...rest }: LineProps) {
             {line.replyTo.what ? whatSummary(line.replyTo.what) : "…"}
           </p>
         )}
-        <Words what={line.what} />
+        <Words what={line.what} conversation={conversation} message={line.id ?? ""} />
         <Marks line={line} />
         {line.reactions.length > 0 && <Reactions line={line} actions={rest.actions} />}
       </div>
-      {line.id !== undefined && line.id !== null && line.what.type === "words" && <Actions line={line} {...rest} />}
+      {line.id !== undefined && line.id !== null && (line.what.type === "words" || line.what.type === "file") && <Actions line={line} {...rest} />}
     </li>
   );
 }
 
-function Words({ what }: { what: What }) {
+function Words({ what, conversation, message }: Carrier & { what: What }) {
   switch (what.type) {
     case "words":
       return (
@@ -65,6 +68,8 @@ function Words({ what }: { what: What }) {
           {what.truncated && <p>…</p>}
         </div>
       );
+    case "file":
+      return <FileView from={{ conversation, message }} file={what.file} />;
     case "bad":
       return <p className="bad">{say("bad")}: {what.reason}</p>;
     default:
@@ -140,7 +145,8 @@ export function whatSummary(what: What): string {
     case "words":
       return summary(what.blocks);
     case "file":
-      return `${say("file")}${what.name}`;
+      if (what.file.voice) return `${say("voice")} ${clock(what.file.voice.durationMs)}`;
+      return what.file.preview ? say("picture") : `📎 ${what.file.name}`;
     case "deleted":
     case "expired":
     case "bad":

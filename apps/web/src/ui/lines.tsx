@@ -5,7 +5,7 @@ import { memo, useEffect, useLayoutEffect, useRef, useState, type RefObject } fr
 import { Button, Dialog, Popover } from "react-aria-components";
 import type { Line, Window } from "../core/wasm/mifeng_wasm";
 import { language, say } from "../words";
-import { useKept } from "./client";
+import { isOfList, useKept } from "./client";
 import { choose } from "./home";
 import { LineView, SYMBOLS, type LineActions, type MenuKind } from "./line";
 import { Icon } from "./parts";
@@ -42,7 +42,7 @@ export function useWindow(id: string, at: string | undefined): View {
     if (at !== undefined) show(at);
   }
   const [window, again] = useKept(
-    (event) => event.type === "connection" || ("conversation" in event && event.conversation === id && event.type !== "typing"),
+    (event) => isOfList(event) && (event.type === "connection" || ("conversation" in event && event.conversation === id)),
     "window", id, anchor, anchor === undefined ? 2 * SIDE : SIDE, SIDE,
   );
   const toEnd = () => {
@@ -55,6 +55,7 @@ export function useWindow(id: string, at: string | undefined): View {
 }
 
 interface LinesProps {
+  conversation: string;
   view: View;
   group: boolean;
   actions: LineActions;
@@ -66,7 +67,7 @@ interface OpenMenu {
   of: RefObject<Element | null>;
 }
 
-export function Lines({ view, group, actions }: LinesProps) {
+export function Lines({ conversation, view, group, actions }: LinesProps) {
   const { window, anchor } = view;
   const [menu, setMenu] = useState<OpenMenu>();
   const { scroller, scrolled } = useScrolling(view);
@@ -80,6 +81,7 @@ export function Lines({ view, group, actions }: LinesProps) {
         {lines?.map((line, at) => (
           <Row
             key={keyOf(line)}
+            conversation={conversation}
             line={line}
             {...relation(line, lines[at - 1])}
             group={group}
@@ -112,6 +114,7 @@ function relation(line: Line, before: Line | undefined): { isNewDay: boolean; fo
 }
 
 interface RowProps {
+  conversation: string;
   line: Line;
   isNewDay: boolean;
   follows: boolean;
@@ -211,7 +214,7 @@ function LineMenu({ menu: { kind, line, of }, actions, close }: { menu: OpenMenu
         </Dialog>
       ) : (
         <Dialog className="choices" aria-label={say("more")}>
-          <Button className="quiet" onPress={choice(() => actions.edit(line))}>{say("edit")}</Button>
+          {line.what.type === "words" && <Button className="quiet" onPress={choice(() => actions.edit(line))}>{say("edit")}</Button>}
           <Button className="quiet danger" onPress={choice(() => actions.takeBack(line))}>{say("takeBack")}</Button>
         </Dialog>
       )}

@@ -5,7 +5,7 @@ import { Button, Form } from "react-aria-components";
 import type { Conversation } from "../core/wasm/mifeng_wasm";
 import { handles } from "../text";
 import { say } from "../words";
-import { session, useAnswer, useDo } from "./client";
+import { isOfList, session, useAnswer, useDo } from "./client";
 import { findPeople, type SheetProps } from "./dialogs";
 import { Avatar, Field, Sheet } from "./parts";
 
@@ -23,7 +23,7 @@ export function Members({ isOpen, onClose, ...rest }: MembersProps) {
 }
 
 function MemberList({ conversation: { id, group }, own, onClose }: Omit<MembersProps, "isOpen">) {
-  const [members, again] = useAnswer((event) => "conversation" in event && event.conversation === id, "members", id);
+  const [members, again] = useAnswer((event) => isOfList(event) && "conversation" in event && event.conversation === id, "members", id);
   const [wrong, setWrong] = useState<string>();
   const [name, setName] = useState("");
   const perform = useDo();

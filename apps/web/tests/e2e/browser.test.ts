@@ -1,10 +1,10 @@
 // A browser talks with the command line, through a server that serves it and cannot read it.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { begin, bubble, composer, connected, joins, links, type Person, say, Stage, until } from "./stage.js";
+import { begin, bubble, composer, connected, filesBelow, joins, links, type Person, say, Stage, until } from "./stage.js";
 
 let stage: Stage;
 let bob: Person;
@@ -134,12 +134,6 @@ test("a14 nothing that was said, and no key, lies readable in the browser's file
   const database = files.filter((file) => file.includes("File System") && statSync(file).size > 4_096);
   for (const file of database) assert.ok(!readFileSync(file).includes("CREATE TABLE"), file);
 });
-
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
-}
 
 test("a page that is narrow shows one thing at a time", async () => {
   const browser = stage.browser("jon-browser");

@@ -1,7 +1,7 @@
 // The real programs: mifengd, mifeng, and Chromium with a profile of its own, which trusts that server's authority.
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser as Devtools, chromium, type Page } from "playwright-core";
@@ -13,7 +13,7 @@ const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 const SWITCHES = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--lang=en-US", "--remote-debugging-port=0",
-  "--window-size=1200,800",
+  "--window-size=1200,800", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
 ];
 
 function program(variable: string): string {
@@ -215,21 +215,23 @@ export async function begin(page: Page, people: string, name?: string): Promise<
 }
 
 /** Calls of the client, one after the other, asked for as another tab's worker does. For what no person would type so often. */
-export function ask(page: Page, method: string, calls: unknown[][]): Promise<void> {
+export function ask(page: Page, method: string, calls: unknown[][]): Promise<unknown[]> {
   return page.evaluate(async ({ method, calls }) => {
     const channel = new BroadcastChannel("mifeng");
     const from = crypto.randomUUID();
+    const answers: unknown[] = [];
     for (const [id, args] of calls.entries()) {
       await new Promise<void>((resolve, reject) => {
         channel.onmessage = ({ data }) => {
           if (data.kind !== "answer" || data.to !== from || data.id !== id) return;
-          if ("value" in data.outcome) resolve();
+          if ("value" in data.outcome) resolve(void answers.push(data.outcome.value));
           else reject(new Error(data.outcome.failure.message));
         };
         channel.postMessage({ kind: "call", from, request: { id, method, args } });
       });
     }
     channel.close();
+    return answers;
   }, { method, calls });
 }
 
@@ -256,4 +258,11 @@ export async function say(page: Page, text: string): Promise<void> {
 /** The bubble with these words, and `mark` under it. */
 export function bubble(page: Page, words: string, mark = "") {
   return page.locator(".bubble").filter({ hasText: words }).filter({ hasText: mark });
+}
+
+/** Every file in a folder. */
+export function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
 }

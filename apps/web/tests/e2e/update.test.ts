@@ -15,7 +15,7 @@ type Files = Map<string, Buffer>;
 const DIST = new URL("../../../dist/", import.meta.url).pathname;
 const TYPES: Record<string, string> = { js: "text/javascript", css: "text/css", wasm: "application/wasm", svg: "image/svg+xml" };
 const POLICY =
-  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; img-src 'self' blob:; media-src blob:; connect-src 'self'; " +
   "require-trusted-types-for 'script'; trusted-types mifeng";
 
 const folder = mkdtempSync(join(tmpdir(), "mifeng-update-"));
