@@ -256,7 +256,7 @@ export async function say(page: Page, text: string): Promise<void> {
 }
 
 /** The bubble with these words, and `mark` under it. */
-export function bubble(page: Page, words: string, mark = "") {
+export function bubble(page: Page, words: string, mark: string | RegExp = "") {
   return page.locator(".bubble").filter({ hasText: words }).filter({ hasText: mark });
 }
 

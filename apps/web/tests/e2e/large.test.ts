@@ -1,0 +1,76 @@
+// A file that fits into no memory: how fast it goes, and that nothing in the page waits for it.
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { after, before, test } from "node:test";
+import { begin, bubble, joins, type Person, say, shownConversation, Stage, until } from "./stage.js";
+
+/** Set to 1024 for what `docs/` says was measured. */
+const MIB = Number(process.env["MIFENG_LARGE_MIB"] ?? 64);
+const PATIENCE_MS = 60_000 + MIB * 1_000;
+
+let stage: Stage;
+let bob: Person;
+before(async () => {
+  stage = await Stage.open();
+  bob = stage.person("bob");
+});
+after(() => stage.close());
+
+async function digest(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}
+
+test(`a file of ${MIB} MiB arrives as it was, and words overtake it`, { timeout: 4 * PATIENCE_MS }, async (context) => {
+  const path = join(stage.folder, "film.bin");
+  await pipeline(async function* () {
+    for (let at = 0; at < MIB; at++) yield randomBytes(1 << 20);
+  }, createWriteStream(path));
+  const browser = stage.browser("ann");
+  const page = await browser.start();
+  await joins(page, stage.invite(), "ann");
+  await begin(page, "bob");
+  await say(page, "soon");
+  await bubble(page, "soon", "Sent").waitFor();
+
+  // The browser reads it from the disk, as it does when a person chooses it.
+  const devtools = await page.context().newCDPSession(page);
+  const { root } = await devtools.send("DOM.getDocument");
+  const { nodeId } = await devtools.send("DOM.querySelector", { nodeId: root.nodeId, selector: 'input[type="file"]' });
+  await devtools.send("DOM.setFileInputFiles", { nodeId, files: [path] });
+  await page.getByRole("list", { name: "Attach files" }).getByText("film.bin").waitFor();
+  const took: Record<string, number> = {};
+  const timed = async (what: string, work: () => Promise<unknown>) => {
+    const begun = performance.now();
+    await work();
+    took[what] = Math.round(performance.now() - begun);
+  };
+  await timed("sealed", async () => {
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await bubble(page, "film.bin").waitFor({ timeout: PATIENCE_MS });
+  });
+  await timed("sent", async () => {
+    await timed("words", async () => {
+      await say(page, "meanwhile");
+      await bubble(page, "meanwhile", "Sent").waitFor({ timeout: 30_000 });
+    });
+    assert.equal(await bubble(page, "film.bin", "Waiting").count(), 1, "the words have overtaken it");
+    await bubble(page, "film.bin", "Sent").waitFor({ timeout: PATIENCE_MS });
+  });
+  const line = await until("bob hears of it", () => bob.run("tail", "-n", "9").find((line) => JSON.stringify(line).includes("film.bin")));
+  const to = join(stage.folder, "again.bin");
+  await timed("fetched", async () => bob.run("save", shownConversation(page), String(line["id"]), to));
+  assert.equal(await digest(to), await digest(path));
+  await timed("opened and saved", async () => {
+    const download = page.waitForEvent("download", { timeout: PATIENCE_MS });
+    await page.getByRole("button", { name: "Save: film.bin" }).click();
+    assert.equal(await digest(await (await download).path()), await digest(path));
+  });
+  context.diagnostic(`${MIB} MiB, milliseconds: ${JSON.stringify(took)}`);
+  assert.deepEqual(browser.complaints, []);
+});
