@@ -3,7 +3,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { ask, begin, bubble, connected, joins, say, shownConversation, Stage } from "./e2e/stage.js";
+import { ask, begin, bubble, connected, joins, painted, say, shownConversation, Stage } from "./e2e/stage.js";
 
 const FOLDER = new URL("../../../../docs/screens/", import.meta.url).pathname;
 const MAX_BYTES = 150_000;
@@ -59,6 +59,28 @@ async function story(page: Page, stage: Stage): Promise<void> {
   await page.getByRole("row", { name: "tom" }).locator(".unread").waitFor();
 }
 
+/** A picture, something spoken, and a list, to tom. */
+async function files(page: Page): Promise<void> {
+  await page.getByRole("row", { name: "tom" }).click();
+  const meadow: [string, number, number, number, number][] = [
+    ["#bfe0f2", 0, 0, 800, 320], ["#ffd75e", 610, 60, 90, 90], ["#86b35a", 0, 300, 800, 200], ["#6a9a44", 0, 380, 800, 120],
+    ["#e0a100", 190, 180, 130, 60], ["#f0b93a", 190, 240, 130, 60], ["#e0a100", 190, 300, 130, 70], ["#5b3d05", 235, 345, 40, 14],
+    ["#f7f3e6", 420, 210, 130, 60], ["#e9e2cc", 420, 270, 130, 100], ["#5b3d05", 465, 345, 40, 14],
+  ];
+  const picture = await painted(page, meadow, { width: 800, height: 500 });
+  await page.locator('input[type="file"]').setInputFiles([
+    { name: "hives.jpg", mimeType: "image/jpeg", buffer: picture },
+    { name: "Harvest 2026.pdf", mimeType: "application/pdf", buffer: Buffer.alloc(1_834_200, "%PDF-") },
+  ]);
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await bubble(page, "Harvest", "Sent").waitFor();
+  await page.getByRole("button", { name: "Record a voice message" }).click();
+  await page.getByRole("timer").filter({ hasText: "0:04" }).waitFor();
+  await page.getByRole("group", { name: "Recording" }).getByRole("button", { name: "Send" }).click();
+  await page.locator(".voice").getByRole("button", { name: "Play" }).and(page.locator(":enabled")).waitFor();
+  await page.getByRole("img", { name: "hives.jpg" }).waitFor();
+}
+
 const stage = await Stage.open();
 try {
   mkdirSync(FOLDER, { recursive: true });
@@ -85,6 +107,9 @@ try {
   await page.getByRole("region", { name: "Messages" }).getByRole("button").first().click();
   await take(page, "search");
   await page.getByRole("searchbox").fill("");
+  await files(page);
+  await take(page, "files");
+  await page.getByRole("row", { name: "Beekeepers" }).click();
   await page.setViewportSize(PHONE);
   await page.getByRole("button", { name: "Back" }).click();
   await page.getByRole("row", { name: "Beekeepers" }).waitFor();

@@ -1,6 +1,7 @@
 // Voice messages: recorded, and looked at for their waveform.
 
 import type { Parcel } from "./files";
+import { waveform } from "./waveform";
 
 const LEVELS = 64;
 const BITS_PER_SECOND = 32_000;
@@ -47,18 +48,4 @@ export class Recording {
     const voice = { durationMs: Math.round(sound.duration * 1_000), waveform: waveform(sound.getChannelData(0), LEVELS) };
     return { bytes, details: { name: `voice.${this.ending}`, mediaType, voice } };
   }
-}
-
-/** How loud each of so many equal steps is, the loudest 255. */
-export function waveform(samples: Float32Array, levels: number): number[] {
-  const step = Math.max(1, Math.ceil(samples.length / levels));
-  const loud: number[] = [];
-  for (let begin = 0; begin < samples.length; begin += step) {
-    let sum = 0;
-    const part = samples.subarray(begin, begin + step);
-    for (const sample of part) sum += sample * sample;
-    loud.push(Math.sqrt(sum / part.length));
-  }
-  const loudest = Math.max(...loud, Number.EPSILON);
-  return loud.map((level) => Math.round((level / loudest) * 255));
 }

@@ -16,8 +16,10 @@ interface Item {
   file: File;
   /** What will be sent; it is being made until there is one. */
   parcel?: Parcel;
-  /** Which share of it is sealed, once it is being sent. */
+  /** Which share of it is sealed, once it is to be sent. */
   share?: number;
+  /** The message that it answers. */
+  replyTo?: string;
   /** Why it cannot be sent. */
   problem?: string;
   /** It could not be made anew; the person may want it sent all the same. */
@@ -30,7 +32,7 @@ export interface Tray {
   add: (files: Iterable<File>) => void;
   drop: (item: Item) => void;
   asItIs: (item: Item) => void;
-  /** Sends what is ready; the first answers a message. */
+  /** Sends what can be sent, each once it is ready; the first answers a message. */
   send: (replyTo: string | undefined) => void;
 }
 
@@ -47,22 +49,23 @@ export function useTray(conversation: string, sent: () => void): Tray {
     try {
       update(key, { parcel: (await remade(file)) ?? asAny(file) });
     } catch {
-      update(key, { problem: say("notRemade"), mayGoAsItIs: true });
+      change((items) => items.map((item) => (item.key === key ? { ...stuck(item, say("notRemade")), mayGoAsItIs: true } : item)));
     }
+    void run();
   };
-  const next = () => latest.current.find((item) => item.parcel && item.share !== undefined);
-  /** One after the other, in their order, however often it is asked for. */
-  const run = async (replyTo: string | undefined) => {
+  /** One after the other, in their order, however often it is asked for. What is still being made holds up the others. */
+  const run = async () => {
     if (isSending.current) return;
     isSending.current = true;
-    for (let item = next(), answers = replyTo; item?.parcel; item = next(), answers = undefined) {
-      const { key, parcel, given } = item;
+    const next = () => latest.current.find((item) => item.share !== undefined);
+    for (let item = next(); item?.parcel; item = next()) {
+      const { key, parcel, replyTo, given } = item;
       try {
-        await sendFile(session, conversation, parcel, answers, (share) => update(key, { share }), given.signal);
+        await sendFile(session, conversation, parcel, replyTo, (share) => update(key, { share }), given.signal);
         remove(key);
         sent();
       } catch (error) {
-        change((items) => items.map((one) => (one.key === key ? stuck(one, error) : one)));
+        change((items) => items.map((one) => (one.key === key ? stuck(one, reason(error)) : one)));
       }
     }
     isSending.current = false;
@@ -80,8 +83,12 @@ export function useTray(conversation: string, sent: () => void): Tray {
     },
     asItIs: ({ key, file }) => change((items) => items.map((item) => (item.key === key ? { key, file, parcel: asAny(file), given: item.given } : item))),
     send: (replyTo) => {
-      change((items) => items.map((item) => (item.parcel && item.problem === undefined ? { share: 0, ...item } : item)));
-      void run(replyTo);
+      const first = latest.current.find(mayGo)?.key;
+      change((items) => items.map((item) => {
+        if (!mayGo(item)) return item;
+        return { ...item, share: 0, ...(item.key === first && replyTo !== undefined && { replyTo }) };
+      }));
+      void run();
     },
   };
 }
@@ -91,11 +98,19 @@ function asAny(file: File): Parcel {
   return { bytes: file, details: { name: file.name, ...(file.type === "" ? {} : { mediaType: file.type.replace(/;.*$/, "") }) } };
 }
 
+/** Whether it is not on its way yet, and nothing is wrong with it. */
+function mayGo({ share, problem }: Item): boolean {
+  return share === undefined && problem === undefined;
+}
+
 /** One that could not be sent waits again, and says why. */
-function stuck({ key, file, parcel, given }: Item, error: unknown): Item {
-  const isFull = error instanceof Error && error.name === "full";
-  const problem = isFull ? say("noRoom") : error instanceof Error ? error.message : String(error);
+function stuck({ key, file, parcel, given }: Item, problem: string): Item {
   return { key, file, ...(parcel && { parcel }), given, problem };
+}
+
+function reason(error: unknown): string {
+  if (error instanceof Error && error.name === "full") return say("noRoom");
+  return error instanceof Error ? error.message : String(error);
 }
 
 export function TrayView({ tray }: { tray: Tray }) {

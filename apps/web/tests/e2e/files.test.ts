@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { deflateSync, crc32 } from "node:zlib";
 import type { Page } from "playwright-core";
-import { ask, begin, type Browser, bubble, composer, filesBelow, joins, type Person, say, shownConversation, Stage, until } from "./stage.js";
+import { ask, begin, type Browser, bubble, composer, filesBelow, joins, painted, type Person, say, shownConversation, Stage, until } from "./stage.js";
 
 let stage: Stage;
 let cleo: Person;
@@ -67,16 +67,7 @@ async function saves(from: Page, name: string): Promise<{ bytes: Buffer; suggest
 
 /** Red to the left and blue to the right, with a block in it that says how to turn it, and where it was taken. */
 async function photograph(page: Page): Promise<Buffer> {
-  const plain = Buffer.from(await page.evaluate(async () => {
-    const canvas = new OffscreenCanvas(640, 320);
-    const context = canvas.getContext("2d");
-    if (!context) throw new Error("no canvas");
-    for (const [color, x] of [["#f00", 0], ["#00f", 320]] as const) {
-      context.fillStyle = color;
-      context.fillRect(x, 0, 320, 320);
-    }
-    return [...new Uint8Array(await (await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 })).arrayBuffer())];
-  }));
+  const plain = await painted(page, [["#f00", 0, 0, 320, 320], ["#00f", 320, 0, 320, 320]], { width: 640, height: 320 });
   const turned = Buffer.from("4d4d002a00000008000101120003000000010006000000000000", "hex");
   const exif = Buffer.concat([Buffer.from("Exif\0\0"), turned, Buffer.from("canary: 48.8584 N, 2.2945 E")]);
   const head = Buffer.from([0xff, 0xe1, 0, 0]);

@@ -266,3 +266,17 @@ export function filesBelow(folder: string): string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
 }
+
+/** A JPEG of coloured rectangles: what colour, where, how large. */
+export async function painted(page: Page, shapes: [string, number, number, number, number][], size: { width: number; height: number }): Promise<Buffer> {
+  return Buffer.from(await page.evaluate(async ({ shapes, size }) => {
+    const canvas = new OffscreenCanvas(size.width, size.height);
+    const context = canvas.getContext("2d");
+    if (!context) throw new Error("no canvas");
+    for (const [color, ...place] of shapes) {
+      context.fillStyle = color;
+      context.fillRect(...place);
+    }
+    return [...new Uint8Array(await (await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 })).arrayBuffer())];
+  }, { shapes, size }));
+}
