@@ -118,7 +118,7 @@ test("a browser becomes a further device of somebody, who confirms it at the com
   browser.kill();
 });
 
-test("a14 nothing that was said, and no key, lies readable in the browser's files", async () => {
+test("nothing that was said, and no key, lies readable in the browser's files", async () => {
   const browser = stage.browser("ida-browser");
   const page = await browser.start();
   await joins(page, stage.invite(), "ida");

@@ -134,7 +134,7 @@ test("c3 any file goes both ways with the command line byte by byte, and none of
   assert.notEqual(await page.title(), "run");
 });
 
-test("a14 neither contents nor names of files lie readable in the browser's files or the server's", async () => {
+test("neither contents nor names of files lie readable in the browser's files or the server's", async () => {
   const { page } = pages();
   const canary = `canary-${randomBytes(12).toString("hex")}`;
   await sends(page, { name: `${canary}.txt`, mimeType: "text/plain", buffer: Buffer.from(`${canary} `.repeat(20_000)) });
