@@ -18,6 +18,9 @@ export class Session {
   #waiting = new Map<number, (outcome: Outcome) => void>();
   #listeners = new Set<(event: Event) => void>();
   #next = 1;
+  #answered: () => void = () => undefined;
+  /** Kept when the first answer has come: all files of the page have been loaded then. */
+  readonly answered = new Promise<void>((resolve) => (this.#answered = resolve));
 
   constructor() {
     this.#worker.onmessage = ({ data }: MessageEvent<Report>) => this.#hear(data);
@@ -43,6 +46,7 @@ export class Session {
 
   #hear(report: Report): void {
     if (report.kind === "event") return this.#tell(report.event);
+    this.#answered();
     const waiting = this.#waiting.get(report.id);
     this.#waiting.delete(report.id);
     waiting?.(report.outcome);

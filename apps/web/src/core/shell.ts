@@ -5,7 +5,7 @@ import { scriptUrl } from "./scripts";
 
 const SCRIPT = "/service.js";
 const LOOK_AGAIN_MS = 60_000;
-const ASK_AFTER_MS = [0, 1_000, 3_000];
+const ASK_AFTER_MS = [1_000, 3_000];
 
 export interface Shell {
   /** Asks the server for a new version, at most once a minute. */
@@ -14,8 +14,11 @@ export interface Shell {
   take(): void;
 }
 
-/** Has the files kept; `waits` is told when a new version is here. Nothing without service workers, or while developing. */
-export async function keepShell(waits: () => void): Promise<Shell | undefined> {
+/**
+ * Has the files kept; `waits` is told when a new version is here. `loaded` is kept when this page has all its files. Nothing without service
+ * workers, or while developing.
+ */
+export async function keepShell(waits: () => void, loaded: Promise<void>): Promise<Shell | undefined> {
   const workers = (navigator as { serviceWorker?: ServiceWorkerContainer }).serviceWorker;
   if (!workers || !import.meta.env.PROD) return undefined;
   let isKept = workers.controller !== null;
@@ -25,9 +28,12 @@ export async function keepShell(waits: () => void): Promise<Shell | undefined> {
     isKept = true;
   });
   const registration = await workers.register(scriptUrl(SCRIPT), { updateViaCache: "none" });
-  // Asked again, because a worker that is just being started may lose the question.
   const before = registration.waiting;
-  for (const afterMs of ASK_AFTER_MS) setTimeout(() => before?.postMessage("take-if-alone"), afterMs);
+  void loaded.then(() => {
+    // Not earlier: a worker that is asked for a file (what is shown first has pictures) while it makes way is started again, and Chromium lets
+    // it stay then. Asked again, because a worker that is just being started may lose the question.
+    for (const afterMs of ASK_AFTER_MS) setTimeout(() => before?.postMessage("take-if-alone"), afterMs);
+  });
   const found = () => {
     if (registration.waiting && isKept) waits();
   };

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import { Button } from "react-aria-components";
 import { keepShell, type Shell } from "../core/shell";
 import { say } from "../words";
-import { isOfList, Tell, useAnswer, useEvents } from "./client";
+import { isOfList, session, Tell, useAnswer, useEvents } from "./client";
 import { Home } from "./home";
 import { useTelling } from "./parts";
 import { Welcome } from "./welcome";
@@ -52,7 +52,7 @@ function useNewVersion(): (() => void) | undefined {
   const shell = useRef<Shell>(undefined);
   useEffect(() => {
     // A browser that keeps nothing (a private window) opens the page with the server only.
-    keepShell(() => setWaits(true)).then((kept) => void (shell.current = kept), () => undefined);
+    keepShell(() => setWaits(true), session.answered).then((kept) => void (shell.current = kept), () => undefined);
   }, []);
   useEvents((event) => {
     if (event.type === "connection") shell.current?.look();

@@ -22,12 +22,21 @@ export interface Recorder {
 export function useRecorder(conversation: string, sent: () => void): Recorder {
   const [recording, setRecording] = useState<Recording>();
   const current = useRef<Recording>(undefined);
+  const isGone = useRef(false);
   const tell = use(Tell);
   const set = (next: Recording | undefined) => setRecording((current.current = next));
-  useEffect(() => () => void current.current?.stop(), []);
+  useEffect(() => {
+    isGone.current = false;
+    return () => {
+      isGone.current = true;
+      void current.current?.stop();
+    };
+  }, []);
+  /** Who is asked for the microphone may have gone on in between, or pressed twice. */
+  const take = (next: Recording) => (isGone.current || current.current ? void next.stop() : set(next));
   return {
     recording,
-    begin: () => void Recording.begin().then(set, () => tell(say("noMicrophone"))),
+    begin: () => void Recording.begin().then(take, () => tell(say("noMicrophone"))),
     drop: () => {
       void recording?.stop();
       set(undefined);

@@ -18,7 +18,8 @@ export function Voice({ voice, ...props }: FileProps & { voice: Spoken }) {
   const way = useWay(props.from);
   const place = useRef<HTMLDivElement>(null);
   useComesWhenSeen(place, props.file, way);
-  const { audio, address, isPlaying, at, length, play, seek } = useSound(useOpened(props.from, props.file, way.isHere), voice.durationMs);
+  const address = useOpened(props.from, props.file, way.isHere);
+  const { audio, isFit, isPlaying, at, length, play, seek } = useSound(address, voice.durationMs);
   const [speed, setSpeed] = useState(0);
   const rate = SPEEDS[speed] ?? 1;
   useEffect(() => {
@@ -27,7 +28,7 @@ export function Voice({ voice, ...props }: FileProps & { voice: Spoken }) {
   return (
     <div className="voice" ref={place}>
       <audio ref={audio} src={address} preload="auto" />
-      <Button className="primary icon" aria-label={say(isPlaying ? "pause" : "play")} isDisabled={address === undefined} onPress={play}>
+      <Button className="primary icon" aria-label={say(isPlaying ? "pause" : "play")} isDisabled={address === undefined || !isFit} onPress={play}>
         <Icon name={isPlaying ? "pause" : "play"} />
       </Button>
       <div className="wave">
@@ -39,7 +40,8 @@ export function Voice({ voice, ...props }: FileProps & { voice: Spoken }) {
       </div>
       <span className="dim time">{clock(isPlaying || at > 0 ? at : length)}</span>
       <Button className="quiet small" aria-label={`${say("speed")}: ${rate}×`} onPress={() => setSpeed((speed + 1) % SPEEDS.length)}>{rate}×</Button>
-      {way.progress?.state !== "here" && <Way {...props} way={way} />}
+      {!isFit && <span className="wrong">{say("notPlayed")}</span>}
+      {(way.progress?.state !== "here" || !isFit) && <Way {...props} way={way} />}
     </div>
   );
 }
@@ -50,6 +52,7 @@ function useSound(address: string | undefined, claimedMs: number) {
   const [isPlaying, setPlaying] = useState(false);
   const [at, setAt] = useState(0);
   const [realMs, setReal] = useState<number>();
+  const [isFit, setFit] = useState(true);
   useEffect(() => {
     const sound = audio.current;
     if (!sound || address === undefined) return;
@@ -72,7 +75,7 @@ function useSound(address: string | undefined, claimedMs: number) {
     };
     const heard = [
       ["loadedmetadata", measured], ["durationchange", measured], ["timeupdate", moved], ["play", changed], ["pause", changed],
-      ["ended", ended],
+      ["ended", ended], ["error", () => setFit(false)],
     ] as const;
     for (const [event, listener] of heard) sound.addEventListener(event, listener);
     return () => {
@@ -87,7 +90,7 @@ function useSound(address: string | undefined, claimedMs: number) {
     if (audio.current) audio.current.currentTime = ms / 1_000;
     setAt(ms);
   };
-  return { audio, address, isPlaying, at, length: Math.max(1, realMs ?? claimedMs), play, seek };
+  return { audio, isFit, isPlaying, at, length: Math.max(1, realMs ?? claimedMs), play, seek };
 }
 
 function Waveform({ levels, share }: { levels: number[]; share: number }) {

@@ -196,22 +196,37 @@ test("c4 a picture that is damaged or far too large is refused at either end, an
   await bubble(page, "bomb.png", ARRIVED).waitFor({ timeout: 60_000 });
   await bubble(other, "bomb.png").waitFor();
 
-  // A member whose client is not ours says that it is a small picture.
-  const [begun] = (await ask(page, "beginFile", [[bomb.length]])) as [{ blob: string }];
-  const parts = [...bomb];
-  await page.evaluate(async ({ blob, parts, conversation }) => {
-    const channel = new BroadcastChannel("mifeng");
-    const call = (id: number, method: string, args: unknown[]) => new Promise<void>((resolve, reject) => {
-      channel.onmessage = ({ data }) => ("value" in (data.outcome ?? {}) ? resolve() : data.outcome && reject(new Error(data.outcome.failure.message)));
-      channel.postMessage({ kind: "call", from: "them", request: { id, method, args } });
-    });
-    await call(1, "addToFile", [blob, new Uint8Array(parts)]);
-    const preview = { width: 40, height: 40, thumbnail: new Uint8Array([0xff, 0xd8, 0xff]) };
-    await call(2, "sendFile", [conversation, blob, { name: "small.png", mediaType: "image/png", preview }]);
-    channel.close();
-  }, { blob: begun.blob, parts, conversation: shownConversation(page) });
+  // A member whose client is not ours says that it is a small picture, and that noise was spoken.
+  await forges(page, bomb, { name: "small.png", mediaType: "image/png", preview: { width: 40, height: 40, thumbnail: [0xff, 0xd8, 0xff] } });
+  await forges(page, randomBytes(900), { name: "voice.webm", mediaType: "audio/webm", voice: { durationMs: 4_000_000_000, waveform: [1, 2] } });
   await other.locator(".picture").filter({ hasText: "This picture cannot be shown." }).waitFor({ timeout: 60_000 });
   assert.equal(await other.getByRole("img", { name: "small.png" }).count(), 0);
+  await other.locator(".voice").filter({ hasText: "It cannot be played." }).waitFor({ timeout: 60_000 });
+  await page.locator("li.own:has(.voice)").hover();
+  await page.locator("li.own:has(.voice)").getByRole("button", { name: "More" }).click();
+  await page.getByRole("button", { name: "Delete" }).click();
+  await other.locator(".voice").waitFor({ state: "detached" });
+});
+
+/** Has the client send a file with details that the page would not make. */
+async function forges(page: Page, bytes: Buffer, details: object): Promise<void> {
+  const [begun] = (await ask(page, "beginFile", [[bytes.length]])) as [{ blob: string }];
+  await ask(page, "addToFile", [[begun.blob, [...bytes]]]);
+  await ask(page, "sendFile", [[shownConversation(page), begun.blob, details]]);
+}
+
+test("a further tab sends and shows files through the one that leads", async () => {
+  const { other } = pages();
+  assert.ok(ann);
+  const tab = await ann.tab();
+  await tab.getByRole("row", { name: "Files" }).click();
+  await tab.getByRole("img", { name: "holiday.jpg" }).waitFor({ timeout: 60_000 });
+  const buffer = randomBytes(700_000);
+  await sends(tab, { name: "from-a-tab.bin", mimeType: "", buffer });
+  await bubble(tab, "from-a-tab.bin", ARRIVED).waitFor({ timeout: 60_000 });
+  await other.getByRole("button", { name: "Download: from-a-tab.bin" }).click();
+  assert.equal(digest((await saves(other, "from-a-tab.bin")).bytes), digest(buffer));
+  await tab.close();
 });
 
 test("something spoken is recorded, shown as a wave, and heard at any speed", async () => {
