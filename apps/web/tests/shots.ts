@@ -3,7 +3,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { ask, begin, bubble, connected, joins, painted, say, shownConversation, Stage } from "./e2e/stage.js";
+import { ask, begin, bubble, connected, joins, painted, say, type Shape, shownConversation, Stage } from "./e2e/stage.js";
 
 const FOLDER = new URL("../../../../docs/screens/", import.meta.url).pathname;
 const MAX_BYTES = 150_000;
@@ -62,7 +62,7 @@ async function story(page: Page, stage: Stage): Promise<void> {
 /** A picture, something spoken, and a list, to tom. */
 async function files(page: Page): Promise<void> {
   await page.getByRole("row", { name: "tom" }).click();
-  const meadow: [string, number, number, number, number][] = [
+  const meadow: Shape[] = [
     ["#bfe0f2", 0, 0, 800, 320], ["#ffd75e", 610, 60, 90, 90], ["#86b35a", 0, 300, 800, 200], ["#6a9a44", 0, 380, 800, 120],
     ["#e0a100", 190, 180, 130, 60], ["#f0b93a", 190, 240, 130, 60], ["#e0a100", 190, 300, 130, 70], ["#5b3d05", 235, 345, 40, 14],
     ["#f7f3e6", 420, 210, 130, 60], ["#e9e2cc", 420, 270, 130, 100], ["#5b3d05", 465, 345, 40, 14],

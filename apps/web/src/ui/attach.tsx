@@ -32,6 +32,8 @@ export interface Tray {
   add: (files: Iterable<File>) => void;
   drop: (item: Item) => void;
   asItIs: (item: Item) => void;
+  /** Sends what could not be sent once more, as it was made. */
+  again: (item: Item) => void;
   /** Sends what can be sent, each once it is ready; the first answers a message. */
   send: (replyTo: string | undefined) => void;
 }
@@ -82,6 +84,10 @@ export function useTray(conversation: string, sent: () => void): Tray {
       remove(key);
     },
     asItIs: ({ key, file }) => change((items) => items.map((item) => (item.key === key ? { key, file, parcel: asAny(file), given: item.given } : item))),
+    again: ({ key }) => {
+      change((items) => items.map((item) => (item.key === key ? { ...stuck(item), share: 0 } : item)));
+      void run();
+    },
     send: (replyTo) => {
       const first = latest.current.find(mayGo)?.key;
       change((items) => items.map((item) => {
@@ -103,9 +109,9 @@ function mayGo({ share, problem }: Item): boolean {
   return share === undefined && problem === undefined;
 }
 
-/** One that could not be sent waits again, and says why. */
-function stuck({ key, file, parcel, given }: Item, problem: string): Item {
-  return { key, file, ...(parcel && { parcel }), given, problem };
+/** One that is not on its way any more, and why. */
+function stuck({ key, file, parcel, given }: Item, problem?: string): Item {
+  return { key, file, ...(parcel && { parcel }), given, ...(problem !== undefined && { problem }) };
 }
 
 function reason(error: unknown): string {
@@ -136,7 +142,7 @@ function ItemView({ item, tray }: { item: Item; tray: Tray }) {
       </span>
       {share !== undefined && <progress value={share} aria-label={say("sealing")} />}
       {mayGoAsItIs && <Button className="quiet" onPress={() => tray.asItIs(item)}>{say("sendAsItIs")}</Button>}
-      {problem !== undefined && parcel && <Button className="quiet" onPress={() => tray.asItIs(item)}>{say("retry")}</Button>}
+      {problem !== undefined && parcel && <Button className="quiet" onPress={() => tray.again(item)}>{say("retry")}</Button>}
       <Button className="quiet icon small" aria-label={`${say("discard")}: ${file.name}`} onPress={() => tray.drop(item)}><Icon name="close" /></Button>
     </li>
   );

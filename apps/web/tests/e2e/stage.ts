@@ -267,8 +267,11 @@ export function filesBelow(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** A JPEG of coloured rectangles: what colour, where, how large. */
-export async function painted(page: Page, shapes: [string, number, number, number, number][], size: { width: number; height: number }): Promise<Buffer> {
+/** A coloured rectangle: what colour, where, how large. */
+export type Shape = [string, number, number, number, number];
+
+/** A JPEG of such. */
+export async function painted(page: Page, shapes: Shape[], size: { width: number; height: number }): Promise<Buffer> {
   return Buffer.from(await page.evaluate(async ({ shapes, size }) => {
     const canvas = new OffscreenCanvas(size.width, size.height);
     const context = canvas.getContext("2d");
