@@ -26,6 +26,9 @@ export async function sendFile(
   given: AbortSignal,
 ): Promise<void> {
   const { blob, partBytes } = await session.call("beginFile", bytes.size);
+  // Its parts are with the tab that leads, which may stay.
+  const leave = () => void session.call("discardFile", blob);
+  addEventListener("pagehide", leave);
   try {
     for (let at = 0; at < bytes.size; at += partBytes) {
       given.throwIfAborted();
@@ -38,6 +41,8 @@ export async function sendFile(
   } catch (error) {
     await session.call("discardFile", blob).catch(() => undefined);
     throw error;
+  } finally {
+    removeEventListener("pagehide", leave);
   }
 }
 

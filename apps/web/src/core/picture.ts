@@ -7,6 +7,8 @@ const SIDE_MAX = 16_384;
 const PIXELS_MAX = 128_000_000;
 const QUALITY = 0.88;
 const THUMBNAIL_SIDE = 192;
+/** What others may send for one. */
+export const THUMBNAIL_SIDE_MAX = 512;
 const THUMBNAIL_QUALITY = 0.6;
 /** Bytes of a picture's beginning that say what it is. */
 const HEAD_BYTES = 12;
@@ -26,8 +28,11 @@ async function kindOf(file: Blob): Promise<Kind | undefined> {
   return head.startsWith("RIFF") && head.endsWith("WEBP") ? "image/webp" : undefined;
 }
 
-/** How large the picture at an address says it is, before a single pixel is decoded. Throws for what is none, or too much. */
-export async function measure(url: string): Promise<Size> {
+/**
+ * How large the picture at an address says it is, before a single pixel is decoded. Throws for what is none, or has more than so many pixels
+ * in a direction or in all.
+ */
+export async function measure(url: string, sideMax = SIDE_MAX): Promise<Size> {
   const image = new Image();
   await new Promise((resolve, reject) => {
     image.onload = resolve;
@@ -36,7 +41,7 @@ export async function measure(url: string): Promise<Size> {
   });
   const { naturalWidth: width, naturalHeight: height } = image;
   if (width === 0 || height === 0) throw new Error("not a picture");
-  if (width > SIDE_MAX || height > SIDE_MAX || width * height > PIXELS_MAX) throw new Error(`${width} × ${height}`);
+  if (width > sideMax || height > sideMax || width * height > PIXELS_MAX) throw new Error(`${width} × ${height}`);
   return { width, height };
 }
 

@@ -19,12 +19,15 @@ export class Session {
   #listeners = new Set<(event: Event) => void>();
   #next = 1;
   #answered: () => void = () => undefined;
-  /** Kept when the first answer has come: all files of the page have been loaded then. */
+  /** Kept when the first answer has come, or none will: all files of the page have been loaded then. */
   readonly answered = new Promise<void>((resolve) => (this.#answered = resolve));
 
   constructor() {
     this.#worker.onmessage = ({ data }: MessageEvent<Report>) => this.#hear(data);
-    this.#worker.onerror = (event) => this.#tell({ type: "failed", reason: event.message || "the worker did not start" });
+    this.#worker.onerror = (event) => {
+      this.#answered();
+      this.#tell({ type: "failed", reason: event.message || "the worker did not start" });
+    };
   }
 
   call<M extends Method>(method: M, ...args: Arguments<M>): Promise<Answer<M>> {

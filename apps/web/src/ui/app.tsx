@@ -23,21 +23,25 @@ export function App() {
     if (status?.account) void navigator.storage.persist?.();
   }, [status?.account?.device]);
 
+  const newVersion = takeNewVersion && (
+    <p className="new-version" role="status">
+      {say("newVersion")} <Button className="primary" onPress={takeNewVersion}>{say("loadIt")}</Button>
+    </p>
+  );
   if (broken !== undefined) {
     return (
-      <main className="alone" role="alert">
-        <h1>{say("failedHere")}</h1>
-        <p>{broken}</p>
-      </main>
+      <>
+        {newVersion}
+        <main className="alone" role="alert">
+          <h1>{say("failedHere")}</h1>
+          <p>{broken}</p>
+        </main>
+      </>
     );
   }
   return (
     <Tell value={tell}>
-      {takeNewVersion && (
-        <p className="new-version" role="status">
-          {say("newVersion")} <Button className="primary" onPress={takeNewVersion}>{say("loadIt")}</Button>
-        </p>
-      )}
+      {newVersion}
       {!status && <main className="alone"><p>{say("loading")}</p></main>}
       {status && !status.account && <Welcome />}
       {status?.account && <Home status={status} account={status.account} />}

@@ -5,7 +5,7 @@ import { Button } from "react-aria-components";
 import type { Account, Conversation } from "../core/wasm/mifeng_wasm";
 import { duration } from "../text";
 import { language, say } from "../words";
-import { TrayView, useDropping, useTray } from "./attach";
+import { useDropping } from "./attach";
 import { session, useDo } from "./client";
 import { Composer, Typing, type Reference } from "./composer";
 import { Details } from "./details";
@@ -15,6 +15,7 @@ import type { LineActions } from "./line";
 import { Lines, useWindow } from "./lines";
 import { Members } from "./members";
 import { Avatar, Icon } from "./parts";
+import { useTray } from "./tray";
 
 interface ChatProps {
   conversation: Conversation;
@@ -40,7 +41,7 @@ export function Chat({ conversation, account, at, again }: ChatProps) {
     view.toEnd();
     again();
   };
-  const tray = useTray(id, changed);
+  const tray = useTray(id);
   const dropping = useDropping(tray, state !== "left");
   return (
     <main className={`chat${dropping.isOver ? " over" : ""}`} {...dropping.on}>
@@ -48,7 +49,6 @@ export function Chat({ conversation, account, at, again }: ChatProps) {
       <Warnings conversation={conversation} />
       <Lines conversation={id} view={view} group={group} actions={actions} />
       {dropping.isOver && <p className="drop-here" role="status">{say("dropHere")}</p>}
-      <TrayView tray={tray} />
       <Typing conversation={id} own={account.user} />
       {state === "left" ? (
         <p className="dim closed">{say("left")}</p>

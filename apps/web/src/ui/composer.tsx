@@ -4,11 +4,12 @@ import { useEffect, useRef, useState, type ClipboardEvent, type KeyboardEvent } 
 import { Button, TextArea, TextField } from "react-aria-components";
 import type { Conversation, Line } from "../core/wasm/mifeng_wasm";
 import { say } from "../words";
-import { AttachButton, type Tray } from "./attach";
+import { AttachButton, TrayView } from "./attach";
 import { session, useDo, useEvents } from "./client";
 import { whatSummary } from "./line";
 import { Icon } from "./parts";
 import { RecordButton, RecordingBar, useRecorder } from "./record";
+import type { Tray } from "./tray";
 
 /** A pause in writing after which it is kept. */
 const KEEP_AFTER_MS = 400;
@@ -46,7 +47,7 @@ export function Composer({ conversation, tray, reference, setReference, onDone, 
   const { text, setText, keep, restore } = useDraft(conversation, again);
   const field = useRef<HTMLTextAreaElement>(null);
   const perform = useDo();
-  const recorder = useRecorder(id, onDone);
+  const recorder = useRecorder(tray);
   const target = reference?.line.id ?? undefined;
   useEffect(() => {
     if (reference?.kind === "edit") setText(reference.line.source);
@@ -54,9 +55,13 @@ export function Composer({ conversation, tray, reference, setReference, onDone, 
   }, [reference]);
   const send = async () => {
     const words = text.trim();
-    const hasFiles = tray.items.length > 0 && reference?.kind !== "edit";
+    const hasFiles = tray.waits && reference?.kind !== "edit";
     if (hasFiles) tray.send(words === "" ? target : undefined);
-    if (words === "") return hasFiles ? setReference(undefined) : undefined;
+    if (words === "" && hasFiles) {
+      setReference(undefined);
+      onDone();
+    }
+    if (words === "") return;
     const done =
       reference?.kind === "edit"
         ? await perform("edit", id, target ?? "", words)
@@ -79,13 +84,27 @@ export function Composer({ conversation, tray, reference, setReference, onDone, 
     }
     if (event.key === "Escape" && reference) drop();
   };
+  const sendSpoken = () => {
+    const isReply = reference?.kind === "reply";
+    recorder.send(isReply ? target : undefined);
+    if (isReply) setReference(undefined);
+    onDone();
+  };
+  /** The bar goes, and what had the focus with it. */
+  const stopSpeaking = (act: () => void) => () => {
+    act();
+    setTimeout(() => field.current?.focus());
+  };
   const paste = (event: ClipboardEvent) => {
-    if (event.clipboardData.files.length === 0) return;
+    // What office programs put there is words, and a picture of them.
+    const { files, types } = event.clipboardData;
+    if (files.length === 0 || types.includes("text/plain")) return;
     event.preventDefault();
-    tray.add(event.clipboardData.files);
+    tray.add(files);
   };
   return (
     <div className="composer">
+      <TrayView tray={tray} dropped={() => field.current?.focus()} />
       {reference && (
         <div className="reference">
           <span>
@@ -94,7 +113,7 @@ export function Composer({ conversation, tray, reference, setReference, onDone, 
           <Button className="quiet icon small" aria-label={say("cancel")} onPress={drop}><Icon name="close" /></Button>
         </div>
       )}
-      {recorder.recording && <RecordingBar recording={recorder.recording} recorder={recorder} replyTo={target} />}
+      {recorder.recording && <RecordingBar recording={recorder.recording} onDrop={stopSpeaking(recorder.drop)} onSend={stopSpeaking(sendSpoken)} />}
       <form hidden={recorder.recording !== undefined} onSubmit={(event) => { event.preventDefault(); void send(); }}>
         <AttachButton tray={tray} />
         <TextField aria-label={say("write")} value={text} onKeyDown={key} onChange={(text) => {
@@ -104,7 +123,7 @@ export function Composer({ conversation, tray, reference, setReference, onDone, 
         }}>
           <TextArea ref={field} rows={Math.min(8, text.split("\n").length)} placeholder={say("write")} onPaste={paste} />
         </TextField>
-        {text.trim() === "" && tray.items.length === 0 ? (
+        {text.trim() === "" && !tray.waits && reference?.kind !== "edit" ? (
           <RecordButton recorder={recorder} />
         ) : (
           <Button type="submit" className="primary icon" aria-label={say("send")}><Icon name="send" /></Button>

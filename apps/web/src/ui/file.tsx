@@ -6,11 +6,12 @@ import { openFile, saveFile, type Carrier } from "../core/files";
 import type { Attached, FileProgress } from "../core/wasm/mifeng_wasm";
 import { fileSize } from "../text";
 import { language, say } from "../words";
-import { session, useAnswer, useDo, useTry } from "./client";
+import { session, useAnswer, useDo, useEvents, useTry } from "./client";
 import { Icon } from "./parts";
 import { Picture } from "./picture";
 import { Voice } from "./voice";
 
+const NOTHING: Opened = { address: undefined, isLost: false };
 /** What is not larger comes by itself when it is seen. */
 const BY_ITSELF_BYTES = 8 << 20;
 
@@ -64,7 +65,7 @@ export function useWay({ conversation, message }: Carrier): FileWay {
 }
 
 /** The bar, the words and the buttons of a file on its way. */
-export function Way({ from, file, way }: FileProps & { way: FileWay }) {
+export function Way({ from, file, way, isLost = false }: FileProps & { way: FileWay; isLost?: boolean }) {
   const { progress, isHere, fetch, pause } = way;
   if (!progress) return null;
   const { state, paused, parts, ofParts, reason } = progress;
@@ -76,12 +77,12 @@ export function Way({ from, file, way }: FileProps & { way: FileWay }) {
     <>
       {moves && <progress max={Math.max(1, ofParts)} value={parts} aria-label={say(state === "sending" ? "send" : "download")} />}
       {moves && paused && <span className="dim">{say("paused")}</span>}
-      {state === "failed" && <span className="wrong">{say("fetchFailed")}{reason ? `: ${reason}` : ""}</span>}
+      {state === "failed" && <span className="wrong">{say("notCarried")}{reason ? `: ${reason}` : ""}</span>}
       <span className="buttons">
         {state === "away" && button("download", "down", fetch)}
-        {state === "failed" && button("retry", "again", fetch)}
+        {(state === "failed" || (isHere && isLost)) && button("retry", "again", fetch)}
         {moves && (paused ? button("resume", "play", fetch) : button("pause", "pause", pause))}
-        {isHere && <Save from={from} file={file} />}
+        {isHere && !isLost && <Save from={from} file={file} />}
       </span>
     </>
   );
@@ -111,16 +112,27 @@ export function useComesWhenSeen(place: RefObject<Element | null>, { size }: Att
   }, [wanted]);
 }
 
-/** The address of a file that is here, for the browser to show or play it as what it may be; until it is not shown any more. */
-export function useOpened({ conversation, message }: Carrier, { mediaType }: Attached, isHere: boolean): string | undefined {
-  return useAddress(isHere && mediaType != null, async () => openFile(session, { conversation, message }, mediaType ?? ""));
+/** The address of something that the browser shows or plays. */
+export interface Opened {
+  address: string | undefined;
+  /** It could not be had; it is tried again when the connection, or the tab that leads, is another. */
+  isLost: boolean;
+}
+
+/** A file that is here, for the browser to show or play it as what it may be; until it is not shown any more. */
+export function useOpened({ conversation, message }: Carrier, { mediaType }: Attached, isHere: boolean): Opened {
+  return useAddress(isHere && mediaType != null, () => openFile(session, { conversation, message }, mediaType ?? ""));
 }
 
 /** The address of some bytes, once they are wanted. */
-export function useAddress(wanted: boolean, load: () => Promise<Blob | undefined>): string | undefined {
-  const [address, setAddress] = useState<string>();
+export function useAddress(wanted: boolean, load: () => Promise<Blob | undefined>): Opened {
+  const [opened, setOpened] = useState<Opened>(NOTHING);
+  const [round, setRound] = useState(0);
   const latest = useRef(load);
   latest.current = load;
+  useEvents(({ type }) => {
+    if (type === "connection" && opened.isLost) setRound(round + 1);
+  });
   useEffect(() => {
     if (!wanted) return;
     let made: string | undefined;
@@ -129,15 +141,15 @@ export function useAddress(wanted: boolean, load: () => Promise<Blob | undefined
       (blob) => {
         if (!isShown || !blob) return;
         made = URL.createObjectURL(blob);
-        setAddress(made);
+        setOpened({ address: made, isLost: false });
       },
-      () => undefined,
+      () => isShown && setOpened({ address: undefined, isLost: true }),
     );
     return () => {
       isShown = false;
       if (made !== undefined) URL.revokeObjectURL(made);
-      setAddress(undefined);
+      setOpened(NOTHING);
     };
-  }, [wanted]);
-  return address;
+  }, [wanted, round]);
+  return opened;
 }

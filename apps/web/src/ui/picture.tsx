@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "react";
 import { Button, Dialog, Modal, ModalOverlay } from "react-aria-components";
-import { measure, within } from "../core/picture";
+import { measure, THUMBNAIL_SIDE_MAX, within } from "../core/picture";
 import type { Preview } from "../core/wasm/mifeng_wasm";
 import { fileSize } from "../text";
 import { language, say } from "../words";
@@ -20,8 +20,9 @@ export function Picture({ preview, ...props }: FileProps & { preview: Preview })
   const way = useWay(from);
   const place = useRef<HTMLDivElement>(null);
   useComesWhenSeen(place, file, way);
-  const blurred = useAddress(preview.thumbnailType != null, () => thumbnail(from.conversation, from.message, preview.thumbnailType ?? ""));
-  const { address, isUnfit } = useFit(useOpened(from, file, way.isHere));
+  const { address: blurred } = useAddress(preview.thumbnailType != null, () => thumbnail(from.conversation, from.message, preview.thumbnailType ?? ""));
+  const opened = useOpened(from, file, way.isHere);
+  const { address, isUnfit } = useFit(opened.address);
   const [isLarge, setLarge] = useState(false);
   const { width, height } = within(preview.width > 0 && preview.height > 0 ? preview : { width: SIDE, height: SIDE }, SIDE);
   return (
@@ -33,18 +34,27 @@ export function Picture({ preview, ...props }: FileProps & { preview: Preview })
         {blurred !== undefined && address === undefined && <img className="blurred" src={blurred} alt="" />}
         {address !== undefined && <img src={address} alt={file.name} decoding="async" />}
       </Button>
-      {isUnfit && <p className="wrong">{say("notShown")}</p>}
+      {(isUnfit || opened.isLost) && <p className="wrong">{say("notShown")}</p>}
       {(address === undefined || way.progress?.state === "sending") && (
-        <div className="way"><span className="dim">{fileSize(file.size, language)}</span><Way {...props} way={way} /></div>
+        <div className="way"><span className="dim">{fileSize(file.size, language)}</span><Way {...props} way={way} isLost={opened.isLost} /></div>
       )}
       {isLarge && address !== undefined && <Large {...props} address={address} onClose={() => setLarge(false)} />}
     </div>
   );
 }
 
+/** The blurred preview. Its sender may be anybody: one that is not small is none. */
 async function thumbnail(conversation: string, message: string, type: string): Promise<Blob | undefined> {
   const bytes = await session.call("thumbnail", conversation, message);
-  return bytes ? new Blob([bytes as Uint8Array<ArrayBuffer>], { type }) : undefined;
+  if (!bytes) return undefined;
+  const small = new Blob([bytes as Uint8Array<ArrayBuffer>], { type });
+  const url = URL.createObjectURL(small);
+  try {
+    await measure(url, THUMBNAIL_SIDE_MAX);
+    return small;
+  } finally {
+    URL.revokeObjectURL(url);
+  }
 }
 
 /** The address, if what is there is a picture that this page can hold. */

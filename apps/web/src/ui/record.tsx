@@ -2,12 +2,12 @@
 
 import { use, useEffect, useRef, useState } from "react";
 import { Button } from "react-aria-components";
-import { sendFile } from "../core/files";
 import { Recording, RECORDING_MAX_MS } from "../core/voice";
 import { clock } from "../text";
 import { say } from "../words";
-import { session, Tell } from "./client";
+import { Tell } from "./client";
 import { Icon } from "./parts";
+import type { Tray } from "./tray";
 
 const TICK_MS = 200;
 
@@ -19,7 +19,7 @@ export interface Recorder {
 }
 
 /** Records in a conversation. What is being spoken when it is left is dropped. */
-export function useRecorder(conversation: string, sent: () => void): Recorder {
+export function useRecorder(tray: Tray): Recorder {
   const [recording, setRecording] = useState<Recording>();
   const current = useRef<Recording>(undefined);
   const isGone = useRef(false);
@@ -42,11 +42,8 @@ export function useRecorder(conversation: string, sent: () => void): Recorder {
       set(undefined);
     },
     send: (replyTo) => {
-      if (!recording) return;
       set(undefined);
-      recording.finish()
-        .then((parcel) => sendFile(session, conversation, parcel, replyTo, () => undefined, new AbortController().signal))
-        .then(sent, (error: unknown) => tell(error instanceof Error ? error.message : String(error)));
+      void recording?.finish().then((parcel) => tray.addReady(parcel, replyTo));
     },
   };
 }
@@ -55,23 +52,35 @@ export function RecordButton({ recorder }: { recorder: Recorder }) {
   return <Button className="quiet icon" aria-label={say("record")} onPress={recorder.begin}><Icon name="microphone" /></Button>;
 }
 
-export function RecordingBar({ recording, recorder, replyTo }: { recording: Recording; recorder: Recorder; replyTo: string | undefined }) {
+interface BarProps {
+  recording: Recording;
+  onDrop: () => void;
+  onSend: () => void;
+}
+
+export function RecordingBar({ recording, onDrop, onSend }: BarProps) {
   const [ms, setMs] = useState(0);
+  const [isOver, setOver] = useState(false);
   useEffect(() => {
     const timer = setInterval(() => {
-      const passed = performance.now() - recording.begun;
-      if (passed < RECORDING_MAX_MS) return setMs(passed);
-      clearInterval(timer);
-      void recording.stop();
+      setMs(recording.lengthMs);
+      if (recording.lengthMs > RECORDING_MAX_MS) void recording.stop();
     }, TICK_MS);
+    // By the limit, or because the microphone is gone.
+    void recording.ended.then(() => {
+      clearInterval(timer);
+      setMs(recording.lengthMs);
+      setOver(true);
+    });
     return () => clearInterval(timer);
   }, [recording]);
   return (
     <div className="recording" role="group" aria-label={say("recording")}>
-      <Button className="quiet icon" aria-label={say("discard")} onPress={recorder.drop}><Icon name="close" /></Button>
-      <span className="dot" aria-hidden="true" />
+      <Button className="quiet icon" aria-label={say("discard")} onPress={onDrop}><Icon name="close" /></Button>
+      {!isOver && <span className="dot" aria-hidden="true" />}
       <span className="time" role="timer">{clock(ms)}</span>
-      <Button className="primary icon" aria-label={say("send")} autoFocus onPress={() => recorder.send(replyTo)}><Icon name="send" /></Button>
+      {isOver && <span className="dim" role="status">{say("recordingOver")}</span>}
+      <Button className="primary icon" aria-label={say("send")} autoFocus onPress={onSend}><Icon name="send" /></Button>
     </div>
   );
 }

@@ -18,8 +18,10 @@ export function Voice({ voice, ...props }: FileProps & { voice: Spoken }) {
   const way = useWay(props.from);
   const place = useRef<HTMLDivElement>(null);
   useComesWhenSeen(place, props.file, way);
-  const address = useOpened(props.from, props.file, way.isHere);
-  const { audio, isFit, isPlaying, at, length, play, seek } = useSound(address, voice.durationMs);
+  const { address, isLost } = useOpened(props.from, props.file, way.isHere);
+  const { audio, isFit: isSound, isPlaying, at, length, play, seek } = useSound(address, voice.durationMs);
+  const isFit = isSound && !isLost;
+  const what = `${say("voice")} ${clock(voice.durationMs)}`;
   const [speed, setSpeed] = useState(0);
   const rate = SPEEDS[speed] ?? 1;
   useEffect(() => {
@@ -28,20 +30,20 @@ export function Voice({ voice, ...props }: FileProps & { voice: Spoken }) {
   return (
     <div className="voice" ref={place}>
       <audio ref={audio} src={address} preload="auto" />
-      <Button className="primary icon" aria-label={say(isPlaying ? "pause" : "play")} isDisabled={address === undefined || !isFit} onPress={play}>
+      <Button className="primary icon" aria-label={`${say(isPlaying ? "pause" : "play")}: ${what}`} isDisabled={address === undefined || !isFit} onPress={play}>
         <Icon name={isPlaying ? "pause" : "play"} />
       </Button>
       <div className="wave">
         <Waveform levels={voice.waveform} share={at / length} />
         <input
-          type="range" aria-label={say("position")} aria-valuetext={clock(at)} min={0} max={length} step={100} value={at}
-          disabled={address === undefined} onChange={(event) => seek(Number(event.target.value))}
+          type="range" aria-label={`${say("position")}: ${what}`} aria-valuetext={clock(at)} min={0} max={length} step={100} value={at}
+          disabled={address === undefined || !isFit} onChange={(event) => seek(Number(event.target.value))}
         />
       </div>
       <span className="dim time">{clock(isPlaying || at > 0 ? at : length)}</span>
-      <Button className="quiet small" aria-label={`${say("speed")}: ${rate}×`} onPress={() => setSpeed((speed + 1) % SPEEDS.length)}>{rate}×</Button>
+      <Button className="quiet small" aria-label={`${say("speed")} ${rate}×: ${what}`} onPress={() => setSpeed((speed + 1) % SPEEDS.length)}>{rate}×</Button>
       {!isFit && <span className="wrong">{say("notPlayed")}</span>}
-      {(way.progress?.state !== "here" || !isFit) && <Way {...props} way={way} />}
+      {(way.progress?.state !== "here" || !isFit) && <Way {...props} way={way} isLost={isLost} />}
     </div>
   );
 }
