@@ -7,6 +7,7 @@ mod harness;
 use e2ee::Proposed;
 use harness::{
     Server,
+    bucket::Bucket,
     phone::{Pair, Phone, random},
 };
 use mifeng_server::{BLOBS_FOLDER, admin, admin::Suite, jobs};
@@ -220,4 +221,58 @@ async fn what_a_tenant_has_sent_goes_with_the_tenant() {
     assert_eq!(files(&folder).len(), 1);
     server.admin().call_async(&admin::DeleteTenant { name: "acme".into() }).await.unwrap();
     assert_eq!(files(&folder).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_does_what_a_folder_does() {
+    let (bucket, secrets) = (Bucket::default(), tempfile::tempdir().unwrap());
+    let blobs = bucket.serve(secrets.path()).await;
+    let mut server = Server::with(|config| config.blobs = blobs.clone()).await;
+    server.tenant("acme", Suite::Classical).await;
+    let mut pair = Pair::meet(&server, "acme").await;
+    let sent = Sent::begin(&mut pair, 2 * BLOB_PART_BYTES + 9).await.unwrap();
+    let blob = sent.begin.blob;
+    sent.put(&mut pair, 0).await.unwrap();
+    let dir = server.dir.clone();
+    server.drain().await;
+    let server = Server::on(dir, |config| config.blobs = blobs).await;
+    (pair.to_alice, pair.to_bob) = (pair.alice.connect(&server).await, pair.bob.connect(&server).await);
+    assert_eq!(pair.to_alice.call(&sent.begin).await.unwrap().parts, 1, "the listing says how far it is");
+    for part in [1, 2] {
+        sent.put(&mut pair, part).await.unwrap();
+    }
+    pair.to_alice.call(&FinishBlob { blob }).await.unwrap();
+    for (part, bytes) in (0..).zip(&sent.parts) {
+        assert_eq!(&pair.to_bob.call(&FetchPart { blob, part }).await.unwrap().bytes, bytes);
+    }
+    let objects = bucket.objects();
+    assert_eq!(objects.len(), 3);
+    for (name, stored) in objects {
+        assert!(name.contains(&blob.to_string()), "{name}");
+        assert!(!stored.windows(16).any(|window| window == &bytes(16)[..]), "it is sealed once more");
+    }
+    assert!(files(&server.data().join(BLOBS_FOLDER)).is_empty(), "nothing is kept here");
+    pair.to_alice.call(&DeleteBlob { blob }).await.unwrap();
+    jobs::prune(server.node()).await.unwrap();
+    assert!(bucket.objects().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_bucket_is_down_files_wait_and_nothing_else_does() {
+    let (bucket, secrets) = (Bucket::default(), tempfile::tempdir().unwrap());
+    let blobs = bucket.serve(secrets.path()).await;
+    let server = Server::with(|config| config.blobs = blobs).await;
+    server.tenant("acme", Suite::Classical).await;
+    let mut pair = Pair::meet(&server, "acme").await;
+    let sent = Sent::begin(&mut pair, BLOB_PART_BYTES + 9).await.unwrap();
+    let blob = sent.begin.blob;
+    sent.put(&mut pair, 0).await.unwrap();
+    bucket.set_down(true);
+    assert_eq!(code(sent.put(&mut pair, 1).await), ErrorCode::StorageUnavailable);
+    assert!(bucket.refused() > 0, "the fault has struck");
+    pair.to_bob.call(&FindUser { handle: "alice".into() }).await.unwrap();
+    bucket.set_down(false);
+    sent.put(&mut pair, 1).await.unwrap();
+    pair.to_alice.call(&FinishBlob { blob }).await.unwrap();
+    assert_eq!(pair.to_bob.call(&FetchPart { blob, part: 1 }).await.unwrap().bytes, sent.parts[1]);
 }

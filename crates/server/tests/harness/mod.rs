@@ -8,6 +8,7 @@
 )]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's help fails the test")]
 
+pub mod bucket;
 pub mod line;
 pub mod phone;
 
