@@ -85,10 +85,12 @@ async fn answer(State(bucket): State<Bucket>, request: Request) -> Response {
     match (parts.method, name) {
         (Method::GET, "") => list(&objects, query).into_response(),
         (Method::POST, "") if query.contains("delete") => {
+            let mut xml = String::from("<DeleteResult>");
             for name in between(std::str::from_utf8(&body).unwrap(), "<Key>", "</Key>") {
                 objects.remove(name);
+                write!(xml, "<Deleted><Key>{name}</Key></Deleted>").unwrap();
             }
-            "<DeleteResult/>".into_response()
+            (xml + "</DeleteResult>").into_response()
         }
         (Method::PUT, name) => {
             objects.insert(name.into(), body.to_vec());
