@@ -5,6 +5,7 @@ mod layers;
 mod lengths;
 mod links;
 mod names;
+mod npm;
 mod scan;
 mod supply;
 mod walkthrough;
@@ -77,7 +78,10 @@ pub(crate) fn check(root: &Path) -> Result<Checked> {
     let defended = sabotage::Plan::read(root)?.attacks();
     breaches.extend(attacks::check(&root.join("docs/security/attacks.md"), &tests, &defended));
     let packages = supply::packages(root, &metadata)?;
-    breaches.extend(supply::check(&workspace::read_toml(&root.join("deny.toml"))?, &packages)?);
+    let deny = workspace::read_toml(&root.join("deny.toml"))?;
+    breaches.extend(supply::check(&deny, &packages)?);
+    let lock = std::fs::read(root.join(npm::LOCK)).context(npm::LOCK)?;
+    breaches.extend(npm::check(&deny, &serde_json::from_slice(&lock).context(npm::LOCK)?));
     breaches.sort();
     breaches.dedup();
     Ok(Checked { breaches, files: sources.len(), packages: packages.len(), tests: tests.len() })

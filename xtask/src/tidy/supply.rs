@@ -119,6 +119,13 @@ pub(super) fn check(deny: &Deny, packages: &[Package]) -> Result<Vec<Breach>> {
     Ok(breaches)
 }
 
+impl Deny {
+    /// Whether a licence is allowed to everybody.
+    pub(super) fn permits(&self, expression: &str) -> bool {
+        permitted(expression, &self.licenses.allow)
+    }
+}
+
 impl Banned {
     fn matches(&self, package: &Package) -> Result<bool> {
         let (name, versions) = self.spec.split_once(':').unwrap_or((&self.spec, "*"));
