@@ -43,6 +43,11 @@ export function Chat({ conversation, account, at, again }: ChatProps) {
   };
   const tray = useTray(id);
   const dropping = useDropping(tray, state !== "left");
+  useEffect(() => {
+    // What waited is a line now, on its way.
+    view.again();
+    again();
+  }, [tray.items.length]);
   return (
     <main className={`chat${dropping.isOver ? " over" : ""}`} {...dropping.on}>
       <ChatHead conversation={conversation} account={account} again={again} />

@@ -5,6 +5,9 @@ import type { Answer, Arguments, Method } from "../core/protocol";
 import { Session } from "../core/session";
 import type { Event } from "../core/wasm/mifeng_wasm";
 
+const FRAME_MS = 16;
+const SAMPLE_MS = 200;
+
 export const session = new Session();
 
 /** Shows a sentence to the person for a while. */
@@ -45,7 +48,17 @@ export function useKept<M extends Method>(
   return [answer?.value, again];
 }
 
-function useAsked<M extends Method>(about: (event: Event) => boolean, method: M, args: Arguments<M>) {
+/** As `useAnswer`, for what changes faster than anybody looks: at most five times a second. */
+export function useSampled<M extends Method>(
+  about: (event: Event) => boolean,
+  method: M,
+  ...args: Arguments<M>
+): [Answer<M> | undefined, () => void] {
+  const { answer, key, again } = useAsked(about, method, args, SAMPLE_MS);
+  return [answer?.key === key ? answer.value : undefined, again];
+}
+
+function useAsked<M extends Method>(about: (event: Event) => boolean, method: M, args: Arguments<M>, pauseMs = FRAME_MS) {
   const [answer, setAnswer] = useState<{ key: string; value: Answer<M> }>();
   const [round, setRound] = useState(0);
   const due = useRef(false);
@@ -56,7 +69,7 @@ function useAsked<M extends Method>(about: (event: Event) => boolean, method: M,
     setTimeout(() => {
       due.current = false;
       setRound((round) => round + 1);
-    }, 16);
+    }, pauseMs);
   };
   useEvents((event) => {
     if (about(event)) again();

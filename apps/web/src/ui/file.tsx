@@ -6,7 +6,7 @@ import { openFile, saveFile, type Carrier } from "../core/files";
 import type { Attached, FileProgress } from "../core/wasm/mifeng_wasm";
 import { fileSize } from "../text";
 import { language, say } from "../words";
-import { session, useAnswer, useDo, useEvents, useTry } from "./client";
+import { session, useDo, useEvents, useSampled, useTry } from "./client";
 import { Icon } from "./parts";
 import { Picture } from "./picture";
 import { Voice } from "./voice";
@@ -51,7 +51,7 @@ export interface FileWay {
 }
 
 export function useWay({ conversation, message }: Carrier): FileWay {
-  const [answer, again] = useAnswer(
+  const [answer, again] = useSampled(
     (event) => event.type === "connection" || (event.type === "file" && event.message === message), "fileProgress", conversation, message,
   );
   const progress = answer ?? undefined;
