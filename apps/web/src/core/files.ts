@@ -26,9 +26,9 @@ export async function sendFile(
   given: AbortSignal,
 ): Promise<void> {
   const { blob, partBytes } = await session.call("beginFile", bytes.size);
-  // Its parts are with the tab that leads, which may stay.
-  const leave = () => void session.call("discardFile", blob);
-  addEventListener("pagehide", leave);
+  const discard = () => session.call("discardFile", blob).catch(() => undefined);
+  // Its parts are with the tab that leads, which may stay when this one goes.
+  addEventListener("pagehide", discard);
   try {
     for (let at = 0; at < bytes.size; at += partBytes) {
       given.throwIfAborted();
@@ -39,10 +39,10 @@ export async function sendFile(
     given.throwIfAborted();
     await session.call("sendFile", conversation, blob, details, replyTo);
   } catch (error) {
-    await session.call("discardFile", blob).catch(() => undefined);
+    await discard();
     throw error;
   } finally {
-    removeEventListener("pagehide", leave);
+    removeEventListener("pagehide", discard);
   }
 }
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { deflateSync, crc32 } from "node:zlib";
 import type { Page } from "playwright-core";
-import { ask, begin, type Browser, bubble, composer, filesBelow, joins, painted, type Person, say, shownConversation, Stage, until } from "./stage.js";
+import { ask, begin, type Browser, bubble, chooses, composer, filesBelow, joins, painted, type Person, say, shownConversation, Stage, until } from "./stage.js";
 
 let stage: Stage;
 let cleo: Person;
@@ -150,7 +150,7 @@ test("a file survives the server's death, a pause and a page that is loaded agai
   const { page } = pages();
   const buffer = randomBytes(24 << 20);
   writeFileSync(at("film.bin"), buffer);
-  await page.locator('input[type="file"]').setInputFiles(at("film.bin"));
+  await chooses(page, at("film.bin"));
   await stage.stop();
   await page.getByRole("button", { name: "Send", exact: true }).click();
   // It goes on, whatever else is looked at.

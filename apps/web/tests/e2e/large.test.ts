@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { after, before, test } from "node:test";
 import type { Page } from "playwright-core";
-import { begin, bubble, joins, type Person, say, shownConversation, Stage, until } from "./stage.js";
+import { begin, bubble, chooses, joins, type Person, say, shownConversation, Stage, until } from "./stage.js";
 
 /** Set to 1024 for what `docs/` says was measured. */
 const MIB = Number(process.env["MIFENG_LARGE_MIB"] ?? 64);
@@ -54,11 +54,7 @@ test(`a file of ${MIB} MiB arrives as it was, and words overtake it`, { timeout:
   await say(page, "soon");
   await bubble(page, "soon", "Sent").waitFor();
 
-  // The browser reads it from the disk, as it does when a person chooses it.
-  const devtools = await page.context().newCDPSession(page);
-  const { root } = await devtools.send("DOM.getDocument");
-  const { nodeId } = await devtools.send("DOM.querySelector", { nodeId: root.nodeId, selector: 'input[type="file"]' });
-  await devtools.send("DOM.setFileInputFiles", { nodeId, files: [path] });
+  await chooses(page, path);
   await page.getByRole("list", { name: "Attach files" }).getByText("film.bin").waitFor();
   await speaksOnceItMoves(page);
   const took: Record<string, number> = {};

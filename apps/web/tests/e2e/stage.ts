@@ -283,3 +283,12 @@ export async function painted(page: Page, shapes: Shape[], size: { width: number
     return [...new Uint8Array(await (await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 })).arrayBuffer())];
   }, { shapes, size }));
 }
+
+/** A file is chosen, which the browser reads from the disk, as it does for a person; it is not passed to it piece by piece. */
+export async function chooses(page: Page, path: string): Promise<void> {
+  const devtools = await page.context().newCDPSession(page);
+  const { root } = await devtools.send("DOM.getDocument");
+  const { nodeId } = await devtools.send("DOM.querySelector", { nodeId: root.nodeId, selector: 'input[type="file"]' });
+  await devtools.send("DOM.setFileInputFiles", { nodeId, files: [path] });
+  await page.getByRole("list", { name: "Attach files" }).waitFor();
+}
