@@ -19,7 +19,8 @@ use wire::{DeviceId, Fault, Refusal, UnixMillis, UserId};
 pub(crate) type Chains = RefCell<HashMap<UserId, Arc<DeviceChain>>>;
 
 impl Client {
-    /// Looks a person up; the answer is an event. Without a connection nothing happens.
+    /// Looks a person up; the answer is an event. Without a connection nothing happens; if it is lost before the answer, the
+    /// next one asks again.
     ///
     /// # Errors
     /// [`Error::NotJoined`], [`Error::Database`].
@@ -29,15 +30,25 @@ impl Client {
             return Ok(());
         }
         self.turn(now, |turn| {
-            let handle = handle.to_owned();
-            turn.request(Work::FindUser(handle.clone()), &FindUser { handle });
+            turn.memory.lookups.insert(handle.to_owned());
             Ok(())
         })
     }
 }
 
 impl Turn<'_> {
-    pub(crate) fn found_user(&mut self, found: FoundUser) -> Result<(), Error> {
+    /// Asks for people whose handles somebody wants to know.
+    pub(crate) fn find_users(&mut self) {
+        for handle in self.memory.lookups.clone() {
+            let work = Work::FindUser(handle.clone());
+            if !self.memory.session.is_busy(&work, self.now) {
+                self.request(work, &FindUser { handle });
+            }
+        }
+    }
+
+    pub(crate) fn found_user(&mut self, asked: &str, found: FoundUser) -> Result<(), Error> {
+        self.memory.lookups.remove(asked);
         if self.pin(found.user, &found.handle, &found.entries)? {
             self.memory.fresh.insert(found.user);
             self.tell(Event::ContactFound { user: found.user, handle: found.handle });
@@ -46,6 +57,7 @@ impl Turn<'_> {
     }
 
     pub(crate) fn user_refused(&mut self, handle: String, refusal: &Refusal) {
+        self.memory.lookups.remove(&handle);
         let event = match refusal.code() {
             // Not found, or nothing that a person could be called.
             Some(code) if code.fault() == Fault::Caller => Event::ContactUnknown { handle },
@@ -191,7 +203,8 @@ pub(crate) fn vouch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{BOB, Chain, alice};
+    use crate::testing::{BOB, Chain, alice, live_in_conversation, reconnect, request};
+    use wire::ErrorCode;
 
     const NOW: UnixMillis = 1_000;
 
@@ -230,6 +243,24 @@ mod tests {
         }
         assert!(pin(&mut client, BOB, "bob", &long));
         assert_eq!(client.contact("bob").unwrap().unwrap().refused, None);
+    }
+
+    #[test]
+    fn a_lookup_outlives_the_connection_that_it_was_asked_with() {
+        let (_folder, mut client) = live_in_conversation();
+        client.find_user("carol", NOW).unwrap();
+        assert_eq!(request::<FindUser>(&mut client).1.handle, "carol");
+        client.handle_disconnected(NOW + 1);
+        reconnect(&mut client, NOW + 2);
+        let (id, asked) = request::<FindUser>(&mut client);
+        assert_eq!(asked.handle, "carol");
+        client.handle_frame(&wire::frame::refused(id, &ErrorCode::NotFound.into()), NOW + 3).unwrap();
+        let unknown = std::iter::from_fn(|| client.poll_event())
+            .any(|event| matches!(event, Event::ContactUnknown { handle } if handle == "carol"));
+        assert!(unknown);
+        client.handle_disconnected(NOW + 4);
+        reconnect(&mut client, NOW + 5);
+        assert_eq!(client.poll_transmit(), None, "an answered lookup is over");
     }
 
     #[test]

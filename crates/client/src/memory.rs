@@ -48,6 +48,8 @@ pub(crate) struct Memory {
     pub(crate) waiting: BTreeSet<ConversationId>,
     /// Device chains to fetch.
     pub(crate) wanted: BTreeSet<UserId>,
+    /// Handles that somebody looks up: until an answer has come, by whichever connection.
+    pub(crate) lookups: BTreeSet<String>,
     /// Conversations whose log lost entries before this device saw them.
     pub(crate) gaps: HashSet<ConversationId>,
     /// Refusals for a stale epoch in a row, without an entry in between.
@@ -118,6 +120,7 @@ impl Memory {
             attention: BTreeSet::new(),
             waiting: BTreeSet::new(),
             wanted: BTreeSet::new(),
+            lookups: BTreeSet::new(),
             gaps: HashSet::new(),
             stale: HashMap::new(),
             asked_after: HashMap::new(),

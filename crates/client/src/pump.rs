@@ -24,6 +24,7 @@ impl Turn<'_> {
         self.fetch_welcomes();
         self.ask_for_changes()?;
         self.ask_for_joinable();
+        self.find_users();
         if self.memory.behind_on.as_ref().is_some_and(BTreeSet::is_empty) {
             self.adopt()?;
             for id in std::mem::take(&mut self.memory.attention) {

@@ -80,7 +80,7 @@ impl Turn<'_> {
             Work::Authenticate => self.authenticated(Self::decoded::<request::Authenticate>(body)?),
             Work::Sync => self.synced(Self::decoded::<request::Sync>(body)?),
             Work::Publish(row) => self.published(row, Self::decoded::<request::PublishKeyPackages>(body)?),
-            Work::FindUser(_) => self.found_user(Self::decoded::<request::FindUser>(body)?),
+            Work::FindUser(handle) => self.found_user(&handle, Self::decoded::<request::FindUser>(body)?),
             Work::FetchChain(user) => self.fetched_chain(user, Self::decoded::<request::FetchChain>(body)?),
             Work::FetchWelcomes => self.fetched_welcomes(Self::decoded::<request::FetchWelcomes>(body)?),
             Work::WelcomeTree => self.fetched_welcome_tree(&Self::decoded::<request::FetchTree>(body)?),
