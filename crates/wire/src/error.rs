@@ -98,6 +98,8 @@ codes! {
     GenerationChanged = 46, "generation_changed", State;
     /// The server was restored from a backup, and the devices are giving back what it lost: try again when that is over.
     Restoring = 47, "restoring", State;
+    /// The conversation is kept out of the archive.
+    KeptOut = 48, "kept_out", State;
     /// The server is shutting down; connect again.
     Draining = 60, "draining", State;
     /// The server has too much to do; try again later.

@@ -8,6 +8,7 @@ pub(crate) const WELCOME_WAITING: u16 = 2;
 pub(crate) const CHAIN_CHANGED: u16 = 3;
 pub(crate) const WHISPERED: u16 = 4;
 pub(crate) const DRAINING: u16 = 5;
+pub(crate) const ARCHIVED: u16 = 6;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Event {
     Whispered(Whispered),
     /// The server is about to stop: connect again in a moment.
     Draining,
+    /// Another device of the receiver's user has put a part of a conversation into their archive.
+    Archived(Archived),
 }
 
 /// An entry was recorded.
@@ -78,6 +81,21 @@ pub struct Whispered {
     pub payload: Vec<u8>,
 }
 
+/// A part of a conversation is in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Archived {
+    /// Which conversation.
+    #[n(0)]
+    pub conversation: ConversationId,
+    /// The first place of its log.
+    #[n(1)]
+    pub first: u64,
+    /// The last one.
+    #[n(2)]
+    pub last: u64,
+}
+
 /// An event's body that says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -94,6 +112,7 @@ impl Event {
             WELCOME_WAITING => Self::WelcomeWaiting(decode(body)?),
             CHAIN_CHANGED => Self::ChainChanged(decode(body)?),
             WHISPERED => Self::Whispered(decode(body)?),
+            ARCHIVED => Self::Archived(decode(body)?),
             DRAINING => decode::<Nothing>(body).map(|Nothing {}| Self::Draining)?,
             _ => return Ok(None),
         }))

@@ -65,6 +65,7 @@ pub fn event(event: &Event) -> Vec<u8> {
         Event::WelcomeWaiting(body) => frame(0, event::WELCOME_WAITING, body, 0),
         Event::ChainChanged(body) => frame(0, event::CHAIN_CHANGED, body, 0),
         Event::Whispered(body) => frame(0, event::WHISPERED, body, body.payload.len()),
+        Event::Archived(body) => frame(0, event::ARCHIVED, body, 0),
         Event::Draining => frame(0, event::DRAINING, &event::Nothing {}, 0),
     }
 }

@@ -39,5 +39,15 @@ pub const BLOB_PART_BYTES: usize = 256 << 10;
 pub const FILE_MAX_BYTES: u64 = 2 << 30;
 /// The largest blob, in bytes: a file of [`FILE_MAX_BYTES`], and what sealing adds to each part.
 pub const BLOB_MAX_BYTES: u64 = FILE_MAX_BYTES + (1 << 20);
+/// The key of a day of an archive, sealed, in bytes.
+pub const DAY_KEY_MAX_BYTES: usize = 256;
+/// Days in one request or answer about the days of an archive.
+pub const ARCHIVE_DAYS_MAX: usize = 1_000;
+/// A segment of an archive, sealed, in bytes.
+pub const SEGMENT_MAX_BYTES: usize = 128 << 10;
+/// Bytes of segments in one answer to `FetchSegments`; at least one segment is always returned.
+pub const SEGMENTS_MAX_BYTES: usize = 512 << 10;
+/// Pairs of places in one answer to `ListSegments`.
+pub const SEGMENT_PLACES_MAX: usize = 1_000;
 /// Requests of one connection that may wait for their answers at once.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;

@@ -87,6 +87,13 @@ operations! {
     FinishBlob = 0x42, "finish_blob", Done;
     FetchPart = 0x43, "fetch_part", Part;
     DeleteBlob = 0x44, "delete_blob", Done;
+    OpenArchiveDay = 0x50, "open_archive_day", ArchiveDay;
+    FetchArchiveDays = 0x51, "fetch_archive_days", ArchiveDays;
+    RewrapArchiveDays = 0x52, "rewrap_archive_days", Done;
+    PutSegment = 0x53, "put_segment", Done;
+    FetchSegments = 0x54, "fetch_segments", Segments;
+    ListSegments = 0x55, "list_segments", SegmentList;
+    KeepOut = 0x56, "keep_out", Done;
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Parameters and answers of every operation, a file per subject.
 
+mod archive;
 mod blob;
 mod conversation;
 mod device;
@@ -9,6 +10,7 @@ mod propose;
 mod restore;
 mod session;
 
+pub use archive::*;
 pub use blob::*;
 pub use conversation::*;
 pub use device::*;
