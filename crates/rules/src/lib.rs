@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod admit;
+pub mod archive;
 pub mod attempts;
 pub mod blob;
 pub mod handle;

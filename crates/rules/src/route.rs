@@ -112,6 +112,14 @@ pub const fn rule(op: Op) -> Rule {
         Op::FinishBlob => (Device, Control, true),
         Op::FetchPart => (Device, Read, false),
         Op::DeleteBlob => (Device, Control, true),
+        Op::OpenArchiveDay => (Device, Control, true),
+        Op::FetchArchiveDays => (Device, Read, false),
+        Op::RewrapArchiveDays => (Device, Control, true),
+        // As many as messages were read.
+        Op::PutSegment => (Device, Message, false),
+        Op::FetchSegments => (Device, Read, false),
+        Op::ListSegments => (Device, Read, false),
+        Op::KeepOut => (Device, Control, true),
     };
     Rule { who, rate, audited }
 }
