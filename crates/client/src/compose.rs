@@ -5,7 +5,7 @@ use crate::content::{Body, Content};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::message::{self, Place};
 use crate::database::outbox::{self, OutboxKind};
-use crate::database::{MessageRow, MessageState, expiry, search};
+use crate::database::{MessageRow, MessageState, archive, expiry, search};
 use crate::settings;
 use crate::turn::Turn;
 use crate::{ConversationState, Error};
@@ -138,6 +138,7 @@ impl Turn<'_> {
     ) -> Result<(), Error> {
         if let Some(author) = deletion.author {
             self.unwant_file(row.id, deletion, target)?;
+            archive::blank(self.db, row.id, target, author)?;
             self.memory.wiped |= expiry::wipe_deleted(self.db, row.id, target, author)?;
         }
         Ok(())

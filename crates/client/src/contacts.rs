@@ -150,6 +150,9 @@ impl Turn<'_> {
             return Ok(());
         }
         let (user, fewer) = (after.user(), !removed.is_empty());
+        if user == self.account()?.user {
+            self.archive_at_once();
+        }
         self.tell(Event::DevicesChanged { user, added, removed, closed });
         if fewer { self.sweep_everywhere(user) } else { Ok(()) }
     }

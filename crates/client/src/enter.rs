@@ -137,6 +137,7 @@ impl Turn<'_> {
         conversation::save(self.db, &row)?;
         conversation::remember_hash(self.db, &row)?;
         self.memory.gaps.remove(&id);
+        self.want_history(id, stay.seq.saturating_add(1));
         self.memory.attention.insert(id);
         self.watch_renewal(&row);
         self.memory.failed_rejoins.remove(&id);

@@ -63,6 +63,20 @@ pub enum Event {
         /// Why.
         refusal: Refusal,
     },
+    /// The person's archive has given what was said before: so many lines came, and whether there is more.
+    History {
+        /// Of which conversation.
+        conversation: ConversationId,
+        /// Lines that are new here.
+        lines: u32,
+        /// There may be earlier ones.
+        earlier: bool,
+    },
+    /// A part of the archive of a conversation does not open with the keys of this device: it was changed, or is of a later
+    /// version.
+    HistoryUnreadable(ConversationId),
+    /// The server takes no more into the person's archive: what they may keep there is used up.
+    ArchiveFull,
     /// Somebody's devices have changed: their chain says so, and it continues the one that was pinned.
     DevicesChanged {
         /// Whose; perhaps this person's own.

@@ -19,6 +19,7 @@
 //! memory is dropped and read again: it is never ahead of the disk. What is unanswered at the end of a connection is
 //! derived anew from outbox and cursors, and repeated with the same idempotency keys.
 
+mod archive;
 mod client;
 mod compose;
 mod contacts;

@@ -1,5 +1,6 @@
 //! What the client knows without asking the disk. All of it can be dropped and read again.
 
+use crate::archive::Archive;
 use crate::database::account::Account;
 use crate::files::Files;
 use crate::link::{Linking, Opening};
@@ -97,6 +98,7 @@ pub(crate) struct Memory {
     pub(crate) caught_up: bool,
     pub(crate) typing: Typing,
     pub(crate) files: Files,
+    pub(crate) archive: Archive,
     /// When the next message expires.
     pub(crate) expires_at: Option<UnixMillis>,
     /// Something was wiped whose old pages are to be dropped at once.
@@ -148,6 +150,7 @@ impl Memory {
             caught_up: false,
             typing: Typing::default(),
             files: Files::default(),
+            archive: Archive::default(),
             expires_at: None,
             wiped: false,
             erase_at: None,
@@ -173,6 +176,7 @@ impl Memory {
         self.chain_len_there = None;
         self.chains_anew = false;
         self.told_returned.clear();
+        self.archive.end_connection();
         self.ask_for_welcomes = false;
         self.ask_for_joinable = false;
         self.asked_for_joinable_again = false;

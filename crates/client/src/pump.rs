@@ -34,6 +34,7 @@ impl Turn<'_> {
         self.fetch_chains()?;
         self.revoke_wanted()?;
         self.move_files()?;
+        self.keep_archive()?;
         self.acknowledge()?;
         self.tell_caught_up();
         Ok(())

@@ -116,6 +116,7 @@ impl Turn<'_> {
         raw::keep(self.db, row.id, entry, self.now)?;
         self.memory.unacknowledged.insert(row.id);
         self.memory.attention.insert(row.id);
+        self.something_to_archive();
         Ok(Step::Done)
     }
 

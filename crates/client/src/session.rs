@@ -97,6 +97,26 @@ pub(crate) enum Work {
     FetchPart(i64, u32),
     /// A blob that nobody needs any more.
     DeleteBlob(BlobId),
+    /// A day of the archive is begun.
+    OpenDay(u32),
+    /// A segment of the archive: its first and last place, and its day.
+    PutSegment(ConversationId, u64, u64, u32),
+    /// What the archive has of a conversation.
+    ListSegments(ConversationId),
+    /// The segment that holds what was taken back at this place.
+    FetchToBlank(ConversationId, u64),
+    /// That segment without it.
+    PutBlanked(ConversationId, u64, u64),
+    /// What the archive has of a conversation before a place.
+    History(ConversationId, u64),
+    /// A conversation is kept out of the archive, or let in.
+    KeepOut(ConversationId, bool),
+    /// Keys of days, to be sealed anew.
+    ArchiveDays,
+    /// They are; the last of them, and whether there are more.
+    RewrapDays(Option<u32>, bool),
+    /// Never on its way: only a time to look at what the archive misses.
+    Archive,
     /// Never on its way: only a time to come back to a conversation.
     Succession(ConversationId),
     /// Never on its way: only a time to come back to a conversation.
@@ -175,6 +195,11 @@ impl Session {
 
     pub(crate) fn delay(&mut self, work: Work, until: UnixMillis) {
         self.not_before.insert(work, until);
+    }
+
+    /// What was to wait does not.
+    pub(crate) fn hurry(&mut self, work: &Work) {
+        self.not_before.remove(work);
     }
 
     /// Conversations whose pause is over.

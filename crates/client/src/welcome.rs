@@ -168,6 +168,7 @@ impl Turn<'_> {
         self.memory.attention.insert(id);
         self.watch_renewal(&row);
         self.tell(Event::ConversationAdded(id));
+        self.want_history(id, row.begins.saturating_add(1));
         self.add_siblings(&row)?;
         self.take_over(&row)
     }

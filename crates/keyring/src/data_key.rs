@@ -18,6 +18,8 @@ pub enum KeyUse {
     Index,
     /// One blob.
     Blob,
+    /// One day of one user's archive.
+    Archive,
 }
 
 impl KeyUse {
@@ -29,6 +31,7 @@ impl KeyUse {
             Self::Conversation => 2,
             Self::Index => 3,
             Self::Blob => 4,
+            Self::Archive => 5,
         }
     }
 }
@@ -40,7 +43,7 @@ pub struct KeyName {
     pub tenant: TenantId,
     /// What it is for.
     pub key_use: KeyUse,
-    /// The user, conversation or blob; for the tenant's own keys the tenant.
+    /// The user, conversation, blob or day; for the tenant's own keys the tenant.
     pub object: [u8; 16],
     /// From 1.
     pub version: u32,

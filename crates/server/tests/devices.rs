@@ -65,7 +65,7 @@ impl Newcomer {
         let chain = chain(by, line).await;
         let entry = by.account.accept(&chain, &offer.entry).unwrap();
         let package = LinkPackage::new(by.handle.clone(), vec![entry.clone()], None);
-        let answer = self.keys.seal_answer(&fetched.offer, &by.account, &package, &mut Random).unwrap();
+        let answer = self.keys.seal_answer(&fetched.offer, &by.account, &[], &package, &mut Random).unwrap();
         AnswerLink { lookup: self.lookup(), entry, answer }
     }
 }
@@ -107,7 +107,7 @@ async fn a_second_device_is_linked_and_everybody_concerned_is_told() {
     assert_eq!(changed(&mut pair.to_alice).await, (pair.alice.user, 2));
     assert_eq!(changed(&mut pair.to_bob).await, (pair.alice.user, 2));
     let collected = newcomer.line.call(&CollectLink { lookup: newcomer.lookup() }).await.unwrap();
-    let (key, _) = newcomer.keys.open_answer(&newcomer.sealed, &collected.answer.unwrap()).unwrap();
+    let key = newcomer.keys.open_answer(&newcomer.sealed, &collected.answer.unwrap()).unwrap().account;
     assert_eq!(key.public(), pair.alice.account.public());
 
     let mut laptop = newcomer.phone.connect(&server).await;

@@ -17,6 +17,7 @@ const SQLITE: &[&str] = &[
     include_str!("../migrations/sqlite/V004__lookups.sql"),
     include_str!("../migrations/sqlite/V005__restores.sql"),
     include_str!("../migrations/sqlite/V006__blobs.sql"),
+    include_str!("../migrations/sqlite/V007__archive.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("../migrations/postgres/V001__first.sql"),
@@ -25,6 +26,7 @@ const POSTGRES: &[&str] = &[
     include_str!("../migrations/postgres/V004__lookups.sql"),
     include_str!("../migrations/postgres/V005__restores.sql"),
     include_str!("../migrations/postgres/V006__blobs.sql"),
+    include_str!("../migrations/postgres/V007__archive.sql"),
 ];
 const _: () = assert!(SQLITE.len() == POSTGRES.len(), "a migration is missing for one of the databases");
 

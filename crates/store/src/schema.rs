@@ -37,6 +37,9 @@ pub enum Kept {
     Message,
     /// Until its sender takes it back, or its time is over (`rules::blob`).
     Blob,
+    /// Until its day is over by the operator's terms (`rules::archive`), its conversation is kept out, or the account is
+    /// closed.
+    Archive,
     /// Until the joiner has accepted it.
     Welcome,
     /// Until the new device has logged in, or a day at most.
@@ -135,7 +138,7 @@ columns! {
     data_keys: Tenant {
         tenant Public "whose";
         key_use Public "what the key is for";
-        object Public "which user, conversation or blob";
+        object Public "which user, conversation, blob or day";
         version Public "which version";
         wrapped Public "the key, wrapped by the tenant key; destroying it destroys what it sealed";
     }
@@ -344,6 +347,34 @@ columns! {
         days Public "for how long its sender wants it";
         state Public "begun, finished or destroyed";
         expires_at Public "ends it";
+    }
+    archives: User {
+        tenant Public "whose";
+        user_id Public "whose archive";
+        bytes Public "what its segments take from the user's quota";
+    }
+    archive_days: Archive {
+        tenant Public "whose";
+        user_id Public "whose archive";
+        day Public "which day";
+        version Public "which of the user's archive keys the day's key is sealed under";
+        wrapped Sealed "the day's key, sealed by a device of the user";
+    }
+    archive_segments: Archive {
+        tenant Public "whose";
+        user_id Public "whose archive";
+        conversation Public "of which conversation";
+        first Public "the first place of its log that the segment holds";
+        last Public "the last one";
+        day Public "which day's key has sealed it, and ends it";
+        revision Public "how often it was replaced";
+        bytes Public "how large it is, as the device has sealed it";
+        sealed Sealed "what a device has read, sealed by it";
+    }
+    archive_kept_out: User {
+        tenant Public "whose";
+        user_id Public "whose archive";
+        conversation Public "what that user keeps out of it";
     }
     audit_entries: Audit {
         tenant Public "whose";

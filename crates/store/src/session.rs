@@ -184,6 +184,18 @@ impl Tx<'_> {
         }
     }
 
+    /// Destroys the key of an object, in every version: overwritten first, because freed pages are not wiped. What it has
+    /// sealed can no longer be opened, wherever it lies.
+    pub(crate) fn destroy_key(&mut self, key_use: KeyUse, object: &[u8; 16]) -> Result<(), Error> {
+        let (number, zeros) = (key_use.number(), [0u8; 32 + keyring::envelope::OVERHEAD_BYTES]);
+        let text = sql!("update data_keys set wrapped = $4 where tenant = $1 and key_use = $2 and object = $3");
+        self.session.execute(text, values![self.tenant, number, *object, zeros])?;
+        let text = sql!("delete from data_keys where tenant = $1 and key_use = $2 and object = $3");
+        self.session.execute(text, values![self.tenant, number, *object])?;
+        self.session.changes.borrow_mut().push(Change::Destroyed((self.tenant, key_use, *object)));
+        Ok(())
+    }
+
     pub(crate) fn seal(&self, key: &DataKey, column: SealedColumn, row: &[u8], value: &[u8]) -> Result<Vec<u8>, Error> {
         Ok(key.seal(self.cell(column, row), value)?)
     }

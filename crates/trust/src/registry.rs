@@ -27,6 +27,11 @@ pub const FILE: &str = "mifeng/v1 file";
 /// Begins what the digest of a sealed file is made of.
 pub const FILE_DIGEST: &str = "mifeng/v1 file digest";
 
+/// Begins what the sealed key of a day of an archive authenticates (`docs/decisions/0110-archive.md`).
+pub const ARCHIVE_DAY: &str = "mifeng/v1 archive day";
+/// Begins what a sealed segment of an archive authenticates.
+pub const ARCHIVE_SEGMENT: &str = "mifeng/v1 archive segment";
+
 /// A key package begins to be valid so long before it is made, because clocks differ.
 pub const KEY_PACKAGE_BEFORE_S: u64 = 24 * 3_600;
 /// A key package is valid so long after it is made.

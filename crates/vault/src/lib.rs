@@ -3,6 +3,7 @@
 //! Randomness comes in as an argument ([`Entropy`]), so that a simulation can replay; the shell hands in the operating
 //! system's.
 
+mod archive;
 mod database_key;
 mod entropy;
 mod file;
@@ -13,6 +14,7 @@ pub mod password;
 mod row_key;
 mod whisper;
 
+pub use archive::{ArchiveError, ArchiveKey, ArchiveOwner, DayKey, SegmentPlace};
 pub use database_key::{DatabaseKey, UnsealError};
 pub use entropy::Entropy;
 pub use file::{FILE_PART_BYTES, FileKey, FilePart, file_digest, padded_bytes, part_digest, sealed_parts};

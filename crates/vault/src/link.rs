@@ -4,7 +4,7 @@
 //! Everything is derived from the 256 random bits of the code, which the server never learns, for one tenant and user: what
 //! the offer is found by, one key per direction, and the number that both devices show.
 
-use crate::{AccountKey, Entropy, OfferedEntry, franking::block};
+use crate::{AccountKey, ArchiveKey, Entropy, OfferedEntry, franking::block};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use hkdf::Hkdf;
@@ -110,6 +110,16 @@ pub struct LinkPackage {
     /// What the person calls their devices.
     #[n(6)]
     pub devices: Vec<LinkedDevice>,
+}
+
+/// What the confirming device leaves for the new one.
+pub struct LinkAnswer {
+    /// The person's account key.
+    pub account: AccountKey,
+    /// The keys of the person's archive, oldest first.
+    pub archive: Vec<ArchiveKey>,
+    /// What is no secret between the two.
+    pub package: LinkPackage,
 }
 
 /// A person whose chain is pinned.
@@ -262,7 +272,8 @@ impl LinkKeys {
         (number % NUMBERS) as u32
     }
 
-    /// Seals the account key and what belongs to it, as the answer to this very offer.
+    /// Seals the account key, the keys of the person's archive (the newest 255 at most) and what belongs to them, as the answer
+    /// to this very offer.
     ///
     /// # Errors
     /// As [`LinkKeys::seal_offer`].
@@ -270,12 +281,18 @@ impl LinkKeys {
         &self,
         sealed_offer: &[u8],
         account: &AccountKey,
+        archive: &[ArchiveKey],
         package: &LinkPackage,
         entropy: &mut dyn Entropy,
     ) -> Result<Vec<u8>, LinkError> {
         let package = wire::encode(package);
-        let mut plain = Zeroizing::new(Vec::with_capacity(32 + package.len()));
+        let archive = &archive[archive.len().saturating_sub(u8::MAX.into())..];
+        let room = 32 + 1 + archive.len() * ArchiveKey::SEALED_STORAGE_BYTES + package.len();
+        // Never moved: what is left behind would not be overwritten.
+        let mut plain = Zeroizing::new(Vec::with_capacity(room));
         plain.extend_from_slice(account.to_sealed_storage().as_slice());
+        plain.push(u8::try_from(archive.len()).unwrap_or(u8::MAX));
+        archive.iter().for_each(|key| plain.extend_from_slice(key.to_sealed_storage().as_slice()));
         plain.extend_from_slice(&package);
         seal(&self.answer, Purpose::Answer, sealed_offer, &plain, entropy)
     }
@@ -284,12 +301,22 @@ impl LinkKeys {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub fn open_answer(&self, sealed_offer: &[u8], sealed: &[u8]) -> Result<(AccountKey, LinkPackage), LinkError> {
+    pub fn open_answer(&self, sealed_offer: &[u8], sealed: &[u8]) -> Result<LinkAnswer, LinkError> {
         let plain = open(&self.answer, Purpose::Answer, sealed_offer, sealed)?;
-        let (key, package) = plain.split_first_chunk::<32>().ok_or(LinkError::Malformed)?;
-        let package: LinkPackage = wire::decode(package).map_err(|_| LinkError::Malformed)?;
+        let (key, rest) = plain.split_first_chunk::<32>().ok_or(LinkError::Malformed)?;
         let account = AccountKey::from_sealed_storage(&Zeroizing::new(*key));
-        if package.version == VERSION { Ok((account, package)) } else { Err(LinkError::Malformed) }
+        let (count, mut rest) = rest.split_first().ok_or(LinkError::Malformed)?;
+        let mut archive = Vec::new();
+        for _ in 0..*count {
+            let (key, after) = rest.split_first_chunk().ok_or(LinkError::Malformed)?;
+            archive.push(ArchiveKey::from_sealed_storage(&Zeroizing::new(*key)));
+            rest = after;
+        }
+        let package: LinkPackage = wire::decode(rest).map_err(|_| LinkError::Malformed)?;
+        if package.version != VERSION {
+            return Err(LinkError::Malformed);
+        }
+        Ok(LinkAnswer { account, archive, package })
     }
 }
 
@@ -391,4 +418,4 @@ macro_rules! opaque_debug {
         }
     )*};
 }
-opaque_debug!(LinkSecret, LinkKeys);
+opaque_debug!(LinkSecret, LinkKeys, LinkAnswer);

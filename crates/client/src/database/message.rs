@@ -46,7 +46,7 @@ pub struct MessageRow {
 }
 
 /// What is stored beside the row to find it by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) kind: u16,
     pub(crate) line: bool,

@@ -2,6 +2,7 @@
 //! transaction that its caller has begun, so that a message, the ratchet that opened it and the cursor commit together.
 
 pub(crate) mod account;
+pub(crate) mod archive;
 pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod device;
@@ -88,6 +89,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_erasable.sql"),
     include_str!("migrations/0007_local.sql"),
     include_str!("migrations/0008_files.sql"),
+    include_str!("migrations/0009_archive.sql"),
 ];
 
 /// More than there are: preparing one takes longer than most of them run.

@@ -4,7 +4,7 @@
 use crate::client::Client;
 use crate::contacts;
 use crate::database::device::{self, DeviceNote};
-use crate::database::{contact, conversation};
+use crate::database::{archive, contact, conversation};
 use crate::session::Work;
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
@@ -71,6 +71,7 @@ impl Turn<'_> {
                 opening.sealed = fetched.offer;
                 opening.offer = Some(offer);
                 self.memory.opening = Some(opening);
+                self.archive_at_once();
                 self.tell(Event::LinkOffered { device, name, number });
                 Ok(())
             }
@@ -90,7 +91,11 @@ impl Turn<'_> {
             Err(refused) => return self.fail_link(&reason(refused)),
         };
         let package = self.package(&entry)?;
-        let answer = opening.keys.seal_answer(&opening.sealed, &account.account_key, &package, self.entropy)?;
+        // The first device that is linked is what an archive is for.
+        self.archive_key()?;
+        let archive = archive::keys(self.db)?;
+        let sealed = &opening.sealed;
+        let answer = opening.keys.seal_answer(sealed, &account.account_key, &archive, &package, self.entropy)?;
         let link = AnswerLink { lookup: opening.keys.lookup().into(), entry, answer };
         self.request(Work::AnswerLink, &link);
         self.memory.opening = Some(opening);

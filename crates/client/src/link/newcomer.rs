@@ -15,7 +15,7 @@ use crate::{ConversationState, Error, Event};
 use e2ee::Suite;
 use std::sync::Arc;
 use trust::{AuthorityPublicKey, DeviceChain};
-use vault::link::{LinkKeys, LinkOffer, LinkPackage, LinkSecret, LinkedContact};
+use vault::link::{LinkAnswer, LinkKeys, LinkOffer, LinkPackage, LinkSecret, LinkedContact};
 use vault::password::{Login, PasswordError};
 use vault::{AccountKey, DeviceKey};
 use wire::request::{
@@ -212,7 +212,7 @@ impl Turn<'_> {
 
     /// Everything that makes this device the person's, in one transaction; the next connection is a device's.
     fn become_linked(&mut self, link: Link, answer: &[u8]) -> Result<(), Error> {
-        let (account_key, package) = keys(&link)?.open_answer(&link.offer, answer)?;
+        let LinkAnswer { account: account_key, archive, package } = keys(&link)?.open_answer(&link.offer, answer)?;
         let authority = package.authority_key.map(AuthorityPublicKey::from_bytes);
         if let Some(reason) = objection(&link, &account_key, &package, authority.as_ref()) {
             return self.link_failed(reason);
@@ -238,6 +238,7 @@ impl Turn<'_> {
         self.memory.account = Some(Arc::new(account));
         device::save_note(self.db, device, &DeviceNote { name: Some(linking.name), since: Some(self.now) })?;
         self.unpack(user, &package)?;
+        self.take_archive_keys(&archive)?;
         link::forget(self.db)?;
         self.memory.session.phase = Phase::Closing;
         self.tell(Event::Linked { user, handle });

@@ -7,7 +7,7 @@ pub(crate) mod branch;
 mod tests;
 
 use crate::database::conversation::{self, ConversationRow};
-use crate::database::raw;
+use crate::database::{archive, raw};
 use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{ConversationState, Error, Event};
@@ -126,6 +126,7 @@ impl Turn<'_> {
             return Ok(());
         }
         self.ask_for_all_changes()?;
+        archive::forget_archived(self.db, id)?;
         let (hash, known) = (EntryHash(restored.entry_hash), raw::hash_at(self.db, id, restored.seq)?);
         if known.is_some_and(|known| known != hash) {
             return self.contradicts(row);

@@ -97,6 +97,7 @@ fn close(
     }
     tx.set_user_state(user, UserState::Closed)?;
     tx.withdraw_links(user)?;
+    tx.destroy_archive(user)?;
     let mut closed = Vec::new();
     for device in tx.devices_of(user)?.iter().filter(|device| device.state == DeviceState::Active) {
         devices::retire(tx, device.device, DeviceState::Closed)?;

@@ -7,7 +7,8 @@
 use super::ConfigError;
 use zeroize::Zeroizing;
 
-const SECTIONS: [&str; 8] = ["clients", "admin", "internal", "root", "store", "restore", "log", "limits"];
+const SECTIONS: [&str; 10] =
+    ["clients", "admin", "internal", "root", "store", "blobs", "archive", "restore", "log", "limits"];
 const PREFIX: &str = "MIFENG_";
 const PASSPHRASE: &str = "MIFENG_ROOT_PASSPHRASE";
 

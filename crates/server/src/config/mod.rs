@@ -3,11 +3,13 @@
 //! Every key has a default, an unknown key is an error that names it and its line, and only this module reads the
 //! environment ([`environment`]).
 
+mod archive;
 mod blobs;
 pub mod environment;
 mod file;
 mod store;
 
+pub use self::archive::Archive;
 pub use self::blobs::{Blobs, BlobsKind, S3};
 pub use self::store::{Store, StoreKind};
 pub use file::{FILE_NAME, TEMPLATE, load, parse};
@@ -32,6 +34,8 @@ pub struct Config {
     pub store: Store,
     /// Where files are kept, how large and how long.
     pub blobs: Blobs,
+    /// What people have read is kept for their further devices: how much, how long.
+    pub archive: Archive,
     /// What happens after a restore from a backup.
     pub restore: Restore,
     /// What is written to standard error.
@@ -254,6 +258,7 @@ impl Config {
         }
         self.store.validate()?;
         self.blobs.validate()?;
+        self.archive.validate()?;
         if self.clients.host.is_empty() {
             return Err(ConfigError::Range { key: "clients.host", text: "must not be empty" });
         }

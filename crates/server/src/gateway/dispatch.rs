@@ -19,6 +19,8 @@ pub(super) async fn run(connection: &mut Connection, op: Op, id: u32, body: &[u8
         Op::Send => later(send(connection, id, body).await),
         Op::PutPart => later(beside(connection, id, body, api::put_part::handle).await),
         Op::FetchPart => later(beside(connection, id, body, api::fetch_part::handle).await),
+        Op::PutSegment => later(beside(connection, id, body, api::put_segment::handle).await),
+        Op::FetchSegments => later(beside(connection, id, body, api::fetch_segments::handle).await),
         Op::Hello | Op::JoinStart | Op::JoinFinish | Op::Authenticate | Op::LoginStart | Op::LoginFinish => {
             Some(Box::pin(session(connection, op, id, body)).await)
         }
@@ -103,9 +105,16 @@ async fn device(connection: &Connection, op: Op, id: u32, body: &[u8]) -> Answer
         Op::BeginBlob => act(id, body, |p| api::begin_blob::handle(node, session, p)).await,
         Op::FinishBlob => act(id, body, |p| api::finish_blob::handle(node, session, p)).await,
         Op::DeleteBlob => act(id, body, |p| api::delete_blob::handle(session, p)).await,
+        Op::OpenArchiveDay => act(id, body, |p| api::open_archive_day::handle(node, session, p)).await,
+        Op::FetchArchiveDays => act(id, body, |p| api::fetch_archive_days::handle(session, p)).await,
+        Op::RewrapArchiveDays => act(id, body, |p| api::rewrap_archive_days::handle(session, p)).await,
+        Op::ListSegments => act(id, body, |p| api::list_segments::handle(session, p)).await,
+        Op::KeepOut => act(id, body, |p| api::keep_out::handle(session, p)).await,
         Op::Send
         | Op::PutPart
         | Op::FetchPart
+        | Op::PutSegment
+        | Op::FetchSegments
         | Op::Hello
         | Op::JoinStart
         | Op::JoinFinish
@@ -124,7 +133,8 @@ async fn send(connection: &Connection, id: u32, body: &[u8]) -> Result<(), Failu
     api::send::begin(&connection.node, of_device(connection)?, permit, id, params(body)?).await
 }
 
-/// Acts in a task of its own: what waits for another disk or machine does not hold up what else the device has to say.
+/// Acts in a task of its own: what waits for another disk or machine, and what catches up with years of history, does not
+/// hold up what else the device has to say.
 async fn beside<O, F>(
     connection: &Connection,
     id: u32,

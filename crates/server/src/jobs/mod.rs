@@ -1,6 +1,7 @@
 //! What the server does by itself. Each job may run on one node at a time; with several nodes each will hold a fencing
 //! epoch that the database checks.
 
+mod archive;
 mod blobs;
 mod prune;
 

@@ -1,6 +1,6 @@
 //! Deletes what nobody needs any more: entries that all devices have, what has expired.
 
-use super::blobs;
+use super::{archive, blobs};
 use crate::{
     gateway::failure::{Chain, Failure},
     node::Node,
@@ -47,6 +47,7 @@ async fn one(node: &Node, tenant: TenantId, now: UnixMillis) -> Result<(), Failu
     while let Some(last) = part(&store, after, now).await? {
         after = Some(last);
     }
+    archive::sweep(node, tenant, now).await?;
     blobs::sweep(node, tenant, now).await
 }
 

@@ -1,6 +1,5 @@
 //! Blobs: who has sent them where, how far they are, and the keys that seal their parts. The parts themselves lie elsewhere.
 
-use crate::keys::Change;
 use crate::schema::SealedColumn;
 use crate::sql::{Row, sql, values};
 use crate::{Error, Tx};
@@ -133,16 +132,9 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error`] of the storage.
     pub fn destroy_blob(&mut self, blob: BlobId) -> Result<(), Error> {
-        let (number, zeros) = (KeyUse::Blob.number(), [0u8; 32 + keyring::envelope::OVERHEAD_BYTES]);
-        let text = sql!("update data_keys set wrapped = $4 where tenant = $1 and key_use = $2 and object = $3");
-        self.session.execute(text, values![self.tenant, number, *blob.as_bytes(), zeros])?;
-        let text = sql!("delete from data_keys where tenant = $1 and key_use = $2 and object = $3");
-        self.session.execute(text, values![self.tenant, number, *blob.as_bytes()])?;
+        self.destroy_key(KeyUse::Blob, blob.as_bytes())?;
         let text = sql!("update blobs set state = 2 where tenant = $1 and blob = $2");
-        self.session.execute(text, values![self.tenant, blob])?;
-        let owner = (self.tenant, KeyUse::Blob, *blob.as_bytes());
-        self.session.changes.borrow_mut().push(Change::Destroyed(owner));
-        Ok(())
+        self.session.execute(text, values![self.tenant, blob]).map(drop)
     }
 
     /// Blobs whose time is over.

@@ -58,6 +58,15 @@ impl Tx<'_> {
         Ok(self.session.row(text, values![self.tenant, conversation, user], |_| Ok(()))?.is_some())
     }
 
+    /// Whether a device of the user has or had a leaf.
+    ///
+    /// # Errors
+    /// [`Error`] of the storage.
+    pub fn was_user_in(&self, conversation: ConversationId, user: UserId) -> Result<bool, Error> {
+        let text = sql!("select 1 from members where tenant = $1 and conversation = $2 and user_id = $3 limit 1");
+        Ok(self.session.row(text, values![self.tenant, conversation, user], |_| Ok(()))?.is_some())
+    }
+
     /// The conversations in which the device has a leaf, and how far their logs go.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! One file per entity: its rows, and the methods of `Tx` that read and write them.
 
 mod append;
+mod archive;
 mod attempt;
 mod audit;
 mod blob;
@@ -19,6 +20,7 @@ mod member;
 mod recent_sends;
 mod restore;
 mod rotation;
+mod segment;
 mod succession;
 pub(crate) mod tail;
 mod tail_batch;
@@ -28,6 +30,7 @@ mod user;
 mod welcome;
 
 pub use append::{Append, NewEntry};
+pub use archive::OpenedDay;
 pub use audit::{Actor, AuditEntry, NewAuditEntry};
 pub use blob::{Begun, Blob, BlobState, NewBlob};
 pub use commit::{CommitOutcome, Joiner, NewCommit};
@@ -38,6 +41,7 @@ pub use key_package::{Claim, Claimed, NewKeyPackage};
 pub use link::{LinkOffer, Offered};
 pub use member::Member;
 pub use restore::{Marked, Supplied, Survived};
+pub use segment::SegmentOutcome;
 pub use succession::NewSuccession;
 pub use tenant::{NewTenant, Tenant};
 pub use tree::PublicGroupState;

@@ -43,6 +43,7 @@ impl OperatorTx<'_> {
                 2 => KeyUse::Conversation,
                 3 => KeyUse::Index,
                 4 => KeyUse::Blob,
+                5 => KeyUse::Archive,
                 _ => return Err(Error::Malformed),
             };
             let name = KeyName { tenant, key_use, object: row.array(1)?, version: row.number(2)? };

@@ -226,7 +226,9 @@ impl Link {
         package.devices.push(LinkedDevice { device: DEVICE, name: Some("laptop".into()), since: Some(9) });
         let keys = LinkSecret::generate(entropy).keys(TENANT, USER).unwrap();
         let offer = keys.seal_offer(&said, entropy).unwrap();
-        let answer = keys.seal_answer(&offer, &account, &package, entropy).unwrap();
+        let answer = keys
+            .seal_answer(&offer, &account, &[vault::ArchiveKey::generate(1, 0, entropy)], &package, entropy)
+            .unwrap();
         Self { keys, said, package, offer, answer }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Seeded;
 use mifeng_vault::link::{LinkError, LinkOffer, LinkPackage, LinkSecret};
-use mifeng_vault::{AccountKey, DeviceKey, Entropy};
+use mifeng_vault::{AccountKey, ArchiveKey, DeviceKey, Entropy};
 use proptest::prelude::*;
 use trust::{Action, ChainError, DeviceChain};
 use wire::{DeviceId, InviteLink, TenantId, UserId};
@@ -47,9 +47,12 @@ fn both_devices_come_to_the_same_end() {
     assert!(grown.vouches_for(PHONE, &phone.public()));
 
     let package = LinkPackage::new("alice".into(), vec![entry], Some([5; 32]));
-    let answer = theirs.seal_answer(&sealed, &account, &package, &mut Seeded(4)).unwrap();
-    let (key, read) = ours.open_answer(&sealed, &answer).unwrap();
-    assert_eq!((key.public(), read), (account.public(), package));
+    let archive = [1, 2].map(|version| ArchiveKey::generate(version, version - 1, &mut Seeded(6)));
+    let answer = theirs.seal_answer(&sealed, &account, &archive, &package, &mut Seeded(4)).unwrap();
+    let read = ours.open_answer(&sealed, &answer).unwrap();
+    assert_eq!((read.account.public(), read.package), (account.public(), package));
+    let stored = |keys: &[ArchiveKey]| keys.iter().map(ArchiveKey::to_sealed_storage).collect::<Vec<_>>();
+    assert_eq!(stored(&read.archive), stored(&archive));
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn a6_what_is_sealed_for_one_direction_user_or_code_opens_nowhere_else() {
     let sealed = keys.seal_offer(&offer(&chain, &phone), &mut Seeded(3)).unwrap();
     let other = keys.seal_offer(&offer(&chain, &phone), &mut Seeded(4)).unwrap();
     let package = LinkPackage::new("alice".into(), vec![], None);
-    let answer = keys.seal_answer(&sealed, &account, &package, &mut Seeded(5)).unwrap();
+    let answer = keys.seal_answer(&sealed, &account, &[], &package, &mut Seeded(5)).unwrap();
 
     assert_eq!(keys.open_offer(&answer).unwrap_err(), LinkError::NotAuthentic, "an answer as an offer");
     assert!(keys.open_answer(&sealed, &sealed).is_err(), "an offer as an answer");

@@ -43,7 +43,7 @@ fn answer(person: &Chain, link: &Link, change: impl FnOnce(&mut AccountKey, &mut
     let mut package = LinkPackage::new("alice".into(), [person.entries.clone(), vec![entry]].concat(), None);
     let mut account = AccountKey::from_sealed_storage(&person.account.to_sealed_storage());
     change(&mut account, &mut package);
-    keys(link).unwrap().seal_answer(&link.offer, &account, &package, &mut Counter(50)).unwrap()
+    keys(link).unwrap().seal_answer(&link.offer, &account, &[], &package, &mut Counter(50)).unwrap()
 }
 
 fn stored(client: &Client) -> Option<Link> {
@@ -89,7 +89,7 @@ fn a1_an_answer_that_is_not_the_persons_links_nothing() {
         ("the answer to another offer", |alice, _, link| {
             let (keys, other) = (keys(link).unwrap(), [link.offer.clone(), vec![0]].concat());
             let package = LinkPackage::new("alice".into(), alice.entries.clone(), None);
-            keys.seal_answer(&other, &alice.account, &package, &mut Counter(1)).unwrap()
+            keys.seal_answer(&other, &alice.account, &[], &package, &mut Counter(1)).unwrap()
         }),
         ("without this device in the chain", |alice, _, link| {
             answer(alice, link, |_, package| drop(package.chain.pop()))
