@@ -239,6 +239,10 @@ fn before_successors(on: On) -> &'static [&'static str] {
             "drop table restored_logs",
             "drop table restores",
             "drop table blobs",
+            "drop table archive_kept_out",
+            "drop table archive_segments",
+            "drop table archive_days",
+            "drop table archives",
             "delete from schema_migrations where version >= 3",
         ],
         On::Postgres => &[
@@ -251,6 +255,7 @@ fn before_successors(on: On) -> &'static [&'static str] {
             "drop table mifeng.restored_logs",
             "drop table mifeng.restores",
             "drop table mifeng.blobs",
+            "drop table mifeng.archive_kept_out, mifeng.archive_segments, mifeng.archive_days, mifeng.archives",
             "delete from mifeng.schema_migrations where version >= 3",
         ],
     }

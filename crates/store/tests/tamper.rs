@@ -12,6 +12,7 @@ use std::path::Path;
 use store::schema::{COLUMNS, Column, Exposure};
 use store::{Database, Error, NewAuditEntry, NewCommit, NewInvite, NewKeyPackage, NewUser, Store};
 use wire::InviteId;
+use wire::request::{ArchiveDay, Segment};
 
 on_both! {
     every_column_is_declared_and_every_declaration_has_its_column;
@@ -25,6 +26,7 @@ on_both! {
 
 const CANARY: &str = "canary-7f3a91c2";
 const HANDLE_CANARY: &str = "canaryhandle-5b1e";
+const DAY: u32 = 20_000;
 
 /// A link that was answered, a chain that has grown, a device that came in from outside.
 fn link_and_enter(tx: &mut store::Tx<'_>) -> Outcome {
@@ -83,6 +85,18 @@ async fn c11_a_part_of_a_file_opens_in_its_own_blob_and_place_only() {
     assert!(matches!(destroyed.await, Err(store::Error::KeyGone)));
 }
 
+/// Two segments of two days, and a conversation that is kept out.
+fn read_on(tx: &mut store::Tx<'_>) -> Outcome {
+    for (day, place) in [(DAY, 1), (DAY + 1, 2)] {
+        let wrapped = format!("{CANARY} {day}").into_bytes();
+        assert_eq!(tx.open_day(MEI, &ArchiveDay { day, version: 1, wrapped })?, store::OpenedDay::New);
+        let segment = Segment { first: place, last: place, day, revision: 0, bytes: CANARY.as_bytes().to_vec() };
+        let terms = rules::archive::Terms { user_bytes: 1_000, days: 0 };
+        assert_eq!(tx.put_segment(MEI, TALK, &segment, terms)?, store::SegmentOutcome::Stored);
+    }
+    tx.keep_out(MEI, wire::ConversationId::from_bytes([32; 16]), true)
+}
+
 /// One row and more in every table, with canaries in all that is to be sealed.
 async fn full_world(on: On) -> World {
     let world = on.lasting_world().await;
@@ -132,6 +146,7 @@ async fn full_world(on: On) -> World {
     let cursor = wire::request::Cursor { conversation: TALK, generation: 1, seq: 1 };
     store.write(move |tx| tx.acknowledge(MEI_PHONE, &[cursor])).await.unwrap();
     store.write(link_and_enter).await.unwrap();
+    store.write(read_on).await.unwrap();
     let terms = rules::invite::terms(NOW, 1_000, 1).unwrap();
     let invite = NewInvite { invite: InviteId::from_bytes([5; 16]), code: CANARY, terms, created_by: None };
     store.write(move |tx| tx.create_invite(invite, NOW)).await.unwrap();
@@ -320,6 +335,18 @@ async fn c11_a_payload_does_not_open_in_another_table_or_column(on: On) {
         ("update welcomes set welcome = (select tree from trees where epoch = 1)", 5),
         ("update public_groups set state = (select tree from trees where epoch = 1)", 6),
         ("update mls_groups set epoch = epoch + 1", 7),
+        (
+            "update archive_days set wrapped = (select sealed from archive_segments where first = 1) where day = 20000",
+            8,
+        ),
+        ("update archive_days set version = 2", 8),
+        (
+            "update archive_segments set sealed = (select wrapped from archive_days where day = 20000) where first = 1",
+            9,
+        ),
+        ("update archive_segments set revision = 1", 9),
+        ("update archive_segments set last = 2 where first = 1", 9),
+        ("update archive_segments set day = 20001 where first = 1", 9),
     ] {
         let (_database, store, _place) = after(full_world(on).await, swap).await;
         match what {
@@ -330,7 +357,9 @@ async fn c11_a_payload_does_not_open_in_another_table_or_column(on: On) {
             4 => refused(store.read(|tx| tx.secret("opaque")).await),
             5 => refused(store.read(|tx| tx.welcomes(TOM_PHONE, 9)).await),
             6 => refused(store.read(|tx| tx.public_group(TALK)).await),
-            _ => refused(store.read(|tx| tx.current_group(TALK)).await),
+            7 => refused(store.read(|tx| tx.current_group(TALK)).await),
+            8 => refused(store.read(|tx| tx.days_after(MEI, None, 9)).await),
+            _ => refused(store.read(|tx| tx.segments_before(MEI, TALK, 2, 1_000)).await),
         }
     }
 }
