@@ -113,7 +113,24 @@ fn request(op: Op, id: u32, on: &Objects) -> Vec<u8> {
         Op::FinishBlob => frame::request(id, &FinishBlob { blob: on.blob }),
         Op::FetchPart => frame::request(id, &FetchPart { blob: on.blob, part: 0 }),
         Op::DeleteBlob => frame::request(id, &DeleteBlob { blob: on.blob }),
+        Op::OpenArchiveDay => frame::request(id, &OpenArchiveDay { day: archive_day(1) }),
+        Op::FetchArchiveDays => frame::request(id, &FetchArchiveDays { after: None }),
+        Op::RewrapArchiveDays => frame::request(id, &RewrapArchiveDays { days: vec![archive_day(2)] }),
+        Op::PutSegment => {
+            let segment = Segment { first: 1, last: 1, day: DAY, revision: 0, bytes: vec![1; 5] };
+            frame::request(id, &PutSegment { conversation, generation: 0, segment })
+        }
+        Op::FetchSegments => frame::request(id, &FetchSegments { conversation, before: u64::MAX }),
+        Op::ListSegments => frame::request(id, &ListSegments { conversation, after: 0 }),
+        Op::KeepOut => frame::request(id, &KeepOut { conversation, out: true }),
     }
+}
+
+/// A day that is over.
+const DAY: u32 = 20_000;
+
+fn archive_day(version: u32) -> ArchiveDay {
+    ArchiveDay { day: DAY, version, wrapped: vec![1; 60] }
 }
 
 const fn begin_blob(blob: BlobId, conversation: ConversationId) -> BeginBlob {
@@ -216,6 +233,7 @@ fn to_an_outsider(op: Op, same_tenant: bool) -> Option<ErrorCode> {
         | Op::BeginBlob => Some(ErrorCode::Forbidden),
         Op::FetchOffer | Op::FetchStay => Some(ErrorCode::NotFound),
         Op::PutPart | Op::FinishBlob | Op::FetchPart | Op::DeleteBlob => Some(ErrorCode::NotFound),
+        Op::PutSegment | Op::KeepOut => Some(ErrorCode::NotFound),
         Op::ClaimKeyPackages | Op::FindUser | Op::FetchChain if !same_tenant => Some(ErrorCode::NotFound),
         _ => None,
     }
