@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use mifeng_wire::event::{ChainChanged, Recorded, WelcomeWaiting, Whispered};
+use mifeng_wire::event::{Archived, ChainChanged, Recorded, WelcomeWaiting, Whispered};
 use mifeng_wire::request::*;
 use mifeng_wire::{
     BlobId, ConversationId, DeviceId, Entry, EntryKind, ErrorCode, Event, GroupId, MessageId, Op, Operation, Refusal,
@@ -62,6 +62,7 @@ fn every_operation_and_event_is_pinned() {
     devices(&mut pinned);
     conversations(&mut pinned);
     blobs(&mut pinned);
+    archive(&mut pinned);
     assert_eq!(pinned.seen, Op::ALL.iter().copied().collect(), "every operation has a sample");
     pinned.event(Event::Recorded(Recorded { conversation: CONVERSATION, generation: 0, entry: entry() }));
     pinned.event(Event::WelcomeWaiting(WelcomeWaiting { conversation: CONVERSATION }));
@@ -69,6 +70,7 @@ fn every_operation_and_event_is_pinned() {
     let payload = b"sealed".to_vec();
     pinned.event(Event::Whispered(Whispered { conversation: CONVERSATION, epoch: 2, sender: DEVICE, payload }));
     pinned.event(Event::Draining);
+    pinned.event(Event::Archived(Archived { conversation: CONVERSATION, first: 1, last: 9 }));
     let refusal = Refusal { detail: Some("why".into()), ..Refusal::retry_after(ErrorCode::RateLimited, 250) };
     writeln!(pinned.text, "refused {}", hex(&frame::refused(1, &refusal))).unwrap();
     for code in ErrorCode::ALL {
@@ -138,6 +140,23 @@ fn blobs(pinned: &mut Pinned) {
     pinned.request(FinishBlob { blob }, Done {});
     pinned.request(FetchPart { blob, part }, Part { bytes: b"sealed".to_vec() });
     pinned.request(DeleteBlob { blob }, Done {});
+}
+
+fn archive(pinned: &mut Pinned) {
+    let (conversation, day) = (CONVERSATION, ArchiveDay { day: 20_000, version: 1, wrapped: b"wrapped".to_vec() });
+    let segment = Segment { first: 1, last: 9, day: 20_000, revision: 0, bytes: b"sealed".to_vec() };
+    let days = || vec![day.clone()];
+    pinned.request(OpenArchiveDay { day: day.clone() }, day.clone());
+    pinned.request(FetchArchiveDays { after: Some(19_999) }, ArchiveDays { days: days(), more: false });
+    pinned.request(RewrapArchiveDays { days: days() }, Done {});
+    pinned.request(PutSegment { conversation, generation: 0, segment: segment.clone() }, Done {});
+    pinned.request(
+        FetchSegments { conversation, before: 10 },
+        Segments { segments: vec![segment], days: days(), earlier: true },
+    );
+    let places = vec![Places { first: 1, last: 9 }];
+    pinned.request(ListSegments { conversation, after: 0 }, SegmentList { places, more: true, kept_out: false });
+    pinned.request(KeepOut { conversation, out: true }, Done {});
 }
 
 fn conversations(pinned: &mut Pinned) {
