@@ -50,7 +50,7 @@ pub(super) mod server_frame {
 
     pub(in crate::fuzz) fn seeds() -> Vec<Vec<u8>> {
         let refused = pinned("refused ").map(|(_, frame)| frame);
-        (1..=5).flat_map(|kind| pinned(&format!("event {kind} "))).map(|(_, frame)| frame).chain(refused).collect()
+        (1..=6).flat_map(|kind| pinned(&format!("event {kind} "))).map(|(_, frame)| frame).chain(refused).collect()
     }
 }
 
@@ -96,6 +96,7 @@ every_operation! {
     CreateConversation Commit Send Fetch Acknowledge Sync FetchWelcomes AcceptWelcome FetchTree FetchGroupInfo Whisper
     Propose Succeed FetchRestored Resupply RenewGroupInfo FetchOwnChain OfferLink CollectLink FetchOffer AnswerLink RevokeDevice FetchChainChanges FetchJoinable
     FetchStay BeginBlob PutPart FinishBlob FetchPart DeleteBlob
+    OpenArchiveDay FetchArchiveDays RewrapArchiveDays PutSegment FetchSegments ListSegments KeepOut
 }
 
 /// Holds that what decodes encodes to what decodes to the same.
