@@ -9,6 +9,7 @@
     reason = "each test file uses a part of it, and fails by panicking"
 )]
 
+pub mod archive;
 pub mod cluster;
 
 use cluster::{Base, Cluster, OWNER, SERVER};
