@@ -55,7 +55,7 @@ async fn a_destroyed_day_is_gone_and_what_it_has_sealed_does_not_open_again(on: 
         COPY.iter().for_each(|text| world.place.run(text));
         if what == "a day" {
             assert_eq!(destroy_before(&world.store, DAY + 1, 9).await, 2, "Tom has one too");
-            assert_eq!(all(&world.store, MEI).await, [stays.clone()]);
+            assert_eq!(all(&world.store, MEI).await, std::slice::from_ref(&stays));
         } else {
             world.store.write(|tx| tx.destroy_archive(MEI)).await.unwrap();
             assert!(all(&world.store, MEI).await.is_empty());
