@@ -348,6 +348,12 @@ async fn every_audited_operation_leaves_a_row_and_no_other_does() {
     pair.to_alice.call(&PutPart { blob, part: 0, bytes: vec![1] }).await.unwrap();
     pair.to_alice.call(&FinishBlob { blob }).await.unwrap();
     pair.to_alice.call(&DeleteBlob { blob }).await.unwrap();
+    let day = |version| ArchiveDay { day: 20_000, version, wrapped: vec![1; 60] };
+    pair.to_alice.call(&OpenArchiveDay { day: day(1) }).await.unwrap();
+    pair.to_alice.call(&RewrapArchiveDays { days: vec![day(2)] }).await.unwrap();
+    let segment = Segment { first: 1, last: 1, day: 20_000, revision: 0, bytes: vec![1] };
+    pair.to_alice.call(&PutSegment { conversation: pair.conversation, generation: 0, segment }).await.unwrap();
+    pair.to_alice.call(&KeepOut { conversation: pair.conversation, out: true }).await.unwrap();
     let next = GroupId::from_bytes(random());
     let policy = pair.alice.policy(pair.group).successor(pair.group);
     pair.to_alice.call(&pair.alice.succeed(pair.group, next, &policy, &[&pair.bob])).await.unwrap();

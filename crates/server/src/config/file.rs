@@ -80,6 +80,8 @@ mod tests {
         assert!(error.contains("limits.queue_bytes"), "{error}");
         let error = parsed("[limits]\nmessage_rate = { burst = 0, per_second = 1 }\n", &[]).unwrap_err();
         assert!(error.contains("limits.message_rate"), "{error}");
+        let error = parsed("[archive]\nuser_bytes = 131071\n", &[]).unwrap_err();
+        assert!(error.contains("archive.user_bytes"), "{error}");
     }
 
     #[test]
@@ -90,11 +92,14 @@ mod tests {
                 ("MIFENG_CLIENTS_LISTEN", "127.0.0.1:0"),
                 ("MIFENG_LIMITS_CONNECTIONS", "7"),
                 ("MIFENG_LOG_FORMAT", "json"),
+                ("MIFENG_ARCHIVE_DAYS", "90"),
+                ("MIFENG_BLOBS_DAYS", "30"),
             ],
         )
         .unwrap();
         assert_eq!(config.clients.listen.port(), 0);
         assert_eq!(config.limits.connections, 7);
+        assert_eq!((config.archive.days, config.blobs.days), (90, 30));
         assert_eq!(config.log.format, crate::config::LogFormat::Json);
     }
 
