@@ -127,7 +127,16 @@ impl Event {
             | Told::Failed { conversation, .. }
             | Told::Undecryptable { conversation, .. }
             | Told::CommitPoisoned { conversation, .. }
+            | Told::History { conversation, .. }
             | Told::GroupChanged { conversation, .. } => changed(conversation),
+            Told::HistoryUnreadable(id) => {
+                let reason = "a part of the archive does not open with the keys of this device";
+                Self::Notice { conversation: Some(id.to_string()), reason: reason.into() }
+            }
+            Told::ArchiveFull => {
+                let reason = "your archive is full: what is said from now on is on your devices only";
+                Self::Notice { conversation: None, reason: reason.into() }
+            }
             Told::File { conversation, message, .. } => {
                 Self::File { conversation: conversation.to_string(), message: message.to_string() }
             }

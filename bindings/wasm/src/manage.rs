@@ -59,6 +59,26 @@ impl Profile {
         self.call(|client| client.set_muted(id, muted, now()))
     }
 
+    /// Keeps a conversation out of the person's archive and has what is there of it destroyed, or lets it in again.
+    ///
+    /// # Errors
+    /// `malformed`, `refused`, `failed`.
+    #[wasm_bindgen(js_name = keepOutOfArchive)]
+    pub fn keep_out_of_archive(&self, conversation: &str, out: bool) -> Result<()> {
+        let id = conversation_id(conversation)?;
+        self.call(|client| client.keep_out_of_archive(id, out, now()))
+    }
+
+    /// Fetches what the archive has from before what is here of a conversation. Told: `changed`.
+    ///
+    /// # Errors
+    /// `malformed`, `refused`, `failed`.
+    #[wasm_bindgen(js_name = fetchHistory)]
+    pub fn fetch_history(&self, conversation: &str) -> Result<()> {
+        let id = conversation_id(conversation)?;
+        self.call(|client| client.fetch_history(id, now()))
+    }
+
     /// Keeps what was begun to be written; nothing, if it is empty. Durable when this returns; no event tells of it.
     ///
     /// # Errors

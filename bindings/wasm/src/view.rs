@@ -84,6 +84,8 @@ pub struct Conversation {
     pub loud: f64,
     /// What was begun to be written; empty: nothing.
     pub draft: String,
+    /// It is kept out of the person's archive.
+    pub kept_out: bool,
     /// The last line.
     pub last: Option<Line>,
 }
@@ -135,6 +137,8 @@ pub struct Window {
     pub earlier: bool,
     /// There are lines after it.
     pub later: bool,
+    /// The archive may have lines from before all that are here.
+    pub archived: bool,
 }
 
 /// A line that was searched for.
@@ -292,6 +296,7 @@ impl<'a> Reader<'a> {
             pinned: view.pinned,
             muted: view.muted,
             draft: view.draft,
+            kept_out: view.kept_out,
             unread_mentions: number(view.unread_mentions),
             timer: view.timer,
             undecryptable: number(view.undecryptable),
@@ -314,7 +319,8 @@ impl<'a> Reader<'a> {
             Ok::<_, client::Error>(Line { place: Some(line.place.to_string()), ..self.line(&view, &line.line)? })
         };
         let lines = lines.into_iter().map(placed).collect::<Result<_, _>>()?;
-        Ok(Some(Window { lines, earlier, later }))
+        let archived = self.client.has_earlier_history(id)?;
+        Ok(Some(Window { lines, earlier, later, archived }))
     }
 
     pub(crate) fn search(&self, query: &str, limit: u32) -> Result<Vec<Found>, client::Error> {

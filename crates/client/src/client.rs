@@ -1,7 +1,7 @@
 //! The door: what a shell calls. Each call is one turn: work, then whatever has become possible, then one commit.
 
 use crate::database::account::{self, Account};
-use crate::database::{device, expiry, file, outbox};
+use crate::database::{archive, device, expiry, file, outbox};
 use crate::files;
 use crate::memory::{Joining, Memory};
 use crate::session::{BACK_OFF_MAX_MS, Phase};
@@ -208,7 +208,7 @@ impl Client {
     /// [`Error::Database`].
     pub fn unsent(&self) -> Result<u64, Error> {
         let db = self.database.reader();
-        Ok(outbox::len(db)? + device::revocations(db)? + file::sending(db)?)
+        Ok(outbox::len(db)? + device::revocations(db)? + file::sending(db)? + u64::from(archive::untold(db)?.is_some()))
     }
 
     pub(crate) fn account(&self) -> Result<&Account, Error> {

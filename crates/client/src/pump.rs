@@ -35,6 +35,7 @@ impl Turn<'_> {
         self.revoke_wanted()?;
         self.move_files()?;
         self.keep_archive()?;
+        self.confirm_link()?;
         self.acknowledge()?;
         self.tell_caught_up();
         Ok(())

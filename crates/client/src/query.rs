@@ -6,7 +6,7 @@ use crate::content::{Content, MessageView, fold};
 use crate::database::contact::{self, ContactRow};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::local::{self, Local};
-use crate::database::{MessageRow, expiry, message, outbox, page, search};
+use crate::database::{MessageRow, archive, expiry, message, outbox, page, search};
 use crate::{ConversationState, Error, Verification};
 use trust::safety_number::safety_number;
 use trust::{DeviceState, EntryHash, Kind};
@@ -81,6 +81,8 @@ pub struct ConversationView {
     pub muted: bool,
     /// What was begun to be written; empty: nothing.
     pub draft: String,
+    /// It is kept out of the person's archive.
+    pub kept_out: bool,
 }
 
 /// Which conversation it is, and how far this device has come in it.
@@ -305,6 +307,7 @@ impl Client {
             (None, None) => row.id.to_string(),
         };
         let Local { pinned, muted, draft } = local::find(db, row.id)?;
+        let kept_out = archive::is_kept_out(db, row.id)?;
         Ok(ConversationView {
             id: row.id,
             state: row.state,
@@ -323,6 +326,7 @@ impl Client {
             pinned,
             muted,
             draft,
+            kept_out,
         })
     }
 }

@@ -103,6 +103,8 @@ pub(crate) enum Work {
     PutSegment(ConversationId, u64, u64, u32),
     /// What the archive has of a conversation.
     ListSegments(ConversationId),
+    /// What the archive has from just before this device came.
+    Hole(ConversationId),
     /// The segment that holds what was taken back at this place.
     FetchToBlank(ConversationId, u64),
     /// That segment without it.
@@ -265,12 +267,13 @@ impl Work {
         let brings =
             matches!(self, Self::Sync | Self::FetchChain(_) | Self::FetchWelcomes | Self::WelcomeTree | Self::Fetch(_));
         let leads = matches!(self, Self::SuccessorWelcome(_) | Self::SuccessorTree(_));
+        let recalls = matches!(self, Self::History(..) | Self::Hole(_));
         // What is new comes only when they are through.
         let compares = matches!(
             self,
             Self::Restored(_) | Self::Compare(_) | Self::Supply(_) | Self::Confirm(_) | Self::Missing(_)
         );
-        brings || leads || compares || matches!(self, Self::Publish(_) | Self::ChainChanges | Self::Joinable)
+        brings || leads || recalls || compares || matches!(self, Self::Publish(_) | Self::ChainChanges | Self::Joinable)
     }
 
     pub(crate) fn acknowledge(cursors: &[Cursor]) -> Self {

@@ -126,6 +126,7 @@ impl Turn<'_> {
             Work::OpenDay(day) => self.opened_day(day, &Self::decoded::<request::OpenArchiveDay>(body)?),
             Work::PutSegment(id, first, last, _) => self.segment_put(id, first, last),
             Work::ListSegments(id) => self.segments_listed(id, Self::decoded::<request::ListSegments>(body)?),
+            Work::Hole(id) => self.hole_listed(id, &Self::decoded::<request::ListSegments>(body)?),
             Work::FetchToBlank(id, seq) => {
                 self.fetched_to_blank(id, seq, &Self::decoded::<request::FetchSegments>(body)?)
             }
@@ -217,7 +218,7 @@ impl Turn<'_> {
                 self.archive_refused(refusal);
                 Ok(())
             }
-            Work::Archive => Ok(()),
+            Work::Archive | Work::Hole(_) => Ok(()),
             Work::ChainChanges => {
                 self.changes_refused();
                 Ok(())

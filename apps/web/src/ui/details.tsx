@@ -1,5 +1,5 @@
 // A conversation's settings: for everybody what it is called, what it is about and how long its messages stay; for this device whether
-// it is pinned or muted.
+// it is pinned or muted; for all devices of the person whether it goes into their archive.
 
 import { useId, useState, type FormEvent } from "react";
 import { Button, Form } from "react-aria-components";
@@ -28,12 +28,14 @@ export function Details({ isOpen, onClose, ...rest }: DetailsProps & SheetProps)
   );
 }
 
-function Local({ conversation: { id, pinned, muted }, again }: DetailsProps) {
+function Local({ conversation: { id, pinned, muted, keptOut }, again }: DetailsProps) {
   const perform = useDo();
   return (
     <>
       <Toggle label={say("pinned")} isSelected={pinned} onChange={(pinned) => void perform("setPinned", id, pinned).then(again)} />
       <Toggle label={say("muted")} isSelected={muted} onChange={(muted) => void perform("setMuted", id, muted).then(again)} />
+      <Toggle label={say("inArchive")} isSelected={!keptOut} onChange={(kept) => void perform("keepOutOfArchive", id, !kept).then(again)} />
+      <p className="dim">{say("inArchiveHint")}</p>
     </>
   );
 }

@@ -5,7 +5,7 @@ import { memo, useEffect, useLayoutEffect, useRef, useState, type RefObject } fr
 import { Button, Dialog, Popover } from "react-aria-components";
 import type { Line, Window } from "../core/wasm/mifeng_wasm";
 import { language, say } from "../words";
-import { isOfList, useKept } from "./client";
+import { isOfList, session, useKept } from "./client";
 import { choose } from "./home";
 import { LineView, SYMBOLS, type LineActions, type MenuKind } from "./line";
 import { Icon } from "./parts";
@@ -70,13 +70,16 @@ interface OpenMenu {
 export function Lines({ conversation, view, group, actions }: LinesProps) {
   const { window, anchor } = view;
   const [menu, setMenu] = useState<OpenMenu>();
-  const { scroller, scrolled } = useScrolling(view);
+  const fetchEarlier = () => void session.call("fetchHistory", conversation).catch(() => undefined);
+  const { scroller, scrolled } = useScrolling(view, fetchEarlier);
   const lines = window?.lines;
   const openMenu = (kind: MenuKind, line: Line, button: Element) => setMenu({ kind, line, of: { current: button } });
   const first = lines?.[0]?.place;
   return (
     <div className="scroller" ref={scroller} onScroll={scrolled} tabIndex={0} role="log" aria-label={say("message")}>
-      {window?.earlier && <Button className="quiet earlier" onPress={() => view.show(first ?? undefined)}>{say("earlier")}</Button>}
+      {(window?.earlier || window?.archived) && (
+        <Button className="quiet earlier" onPress={() => (window.earlier ? view.show(first ?? undefined) : fetchEarlier())}>{say("earlier")}</Button>
+      )}
       <ol className="lines">
         {lines?.map((line, at) => (
           <Row
@@ -141,7 +144,7 @@ const Row = memo(
 );
 
 /** Keeps what a person reads where it is while lines come and go around it, and asks for more when it is near an edge. */
-function useScrolling(view: View) {
+function useScrolling(view: View, fetchEarlier: () => void) {
   const scroller = useRef<HTMLDivElement>(null);
   const held = useRef<{ key: string; top: number }>(undefined);
   const reached = useRef<string>(undefined);
@@ -188,6 +191,7 @@ function useScrolling(view: View) {
     // What is still on the page is being left: it does not say where to stay.
     if (isSeeking()) return;
     view.sticks.current = !part.later && box.scrollHeight - box.scrollTop - box.clientHeight < AT_END_PX;
+    if (part.archived && !part.earlier && box.scrollTop < box.clientHeight) fetchEarlier();
     if (view.sticks.current) return view.show(undefined);
     const bottom = box.getBoundingClientRect().bottom;
     const first = part.lines.findIndex((line) => keyOf(line) === held.current?.key);

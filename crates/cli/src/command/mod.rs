@@ -9,6 +9,7 @@ mod devices;
 mod edit;
 mod file;
 mod group;
+mod history;
 mod join;
 mod leave;
 mod link;
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     File(file::Args),
     Save(save::Args),
     Tail(tail::Args),
+    History(history::Args),
     React(react::Args),
     Edit(edit::Args),
     Delete(edit::DeleteArgs),
@@ -85,6 +87,7 @@ impl Command {
             Self::File(args) => args.run(context).await,
             Self::Save(args) => args.run(context).await,
             Self::Tail(args) => args.run(context).await,
+            Self::History(args) => args.run(context).await,
             Self::React(args) => args.run(context).await,
             Self::Edit(args) => args.run(context).await,
             Self::Delete(args) => args.run(context).await,

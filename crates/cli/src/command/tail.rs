@@ -1,3 +1,4 @@
+use super::history;
 use crate::context::Context;
 use crate::conversation::{self, CHAT_HELP};
 use crate::failure::{Failure, Kind};
@@ -39,6 +40,11 @@ impl Args {
                 }
                 Err(failure) => return Err(failure),
             }
+        }
+        if let Some(chat) = self.chat.as_deref().filter(|_| shell.is_connected()) {
+            let id = conversation::find(shell.client(), chat)?;
+            let here = u32::try_from(shell.client().lines(id, self.lines)?.len()).unwrap_or(u32::MAX);
+            history::fetch(&mut shell, context, id, self.lines.saturating_sub(here)).await?;
         }
         self.show_last(shell.client(), context)?;
         if self.follow {

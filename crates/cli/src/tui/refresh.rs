@@ -10,6 +10,7 @@ use crate::output::in_one_line;
 use client::content::markdown::{Block, Document, Inline};
 use client::content::{Body, MessageView};
 use client::{Client, ConversationView, LinePlace, MessageState, PageLine};
+use runtime::now;
 use wire::{ConversationId, UserId};
 
 /// Lines that are kept in memory at most, however far a person reads.
@@ -89,7 +90,7 @@ pub(super) fn page(model: &mut Model, client: &Client) -> Result<(), Failure> {
         let kept = if model.selected.is_some() { model.page.lines.len() + 8 } else { 0 };
         let limit = u32::try_from(kept.min(WINDOW_MAX)).unwrap_or_default().max(page_size(model));
         let lines = client.last_page(id, limit)?;
-        model.page.at_start = lines.len() < limit as usize;
+        model.page.at_start = is_start(client, id, &lines, limit)?;
         model.page.at_end = true;
         set(model, client, id, lines)?;
     } else if let (Some(last), len) = (model.page.lines.last().cloned(), model.page.lines.len()) {
@@ -104,14 +105,22 @@ pub(super) fn page(model: &mut Model, client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Adds the lines before those in memory.
-pub(super) fn older(model: &mut Model, client: &Client) -> Result<(), Failure> {
+/// Whether there is nothing before lines of which there could have been more: neither here nor in the archive.
+fn is_start(client: &Client, id: ConversationId, lines: &[PageLine], limit: u32) -> Result<bool, Failure> {
+    Ok(lines.len() < limit as usize && !client.has_earlier_history(id)?)
+}
+
+/// Adds the lines before those in memory, and asks the archive for more if there are none.
+pub(super) fn older(model: &mut Model, client: &mut Client) -> Result<(), Failure> {
     let limit = page_size(model);
     let (Some(id), Some(first)) = (model.current, model.page.lines.first().map(|line| line.place)) else {
         return Ok(());
     };
     let before = client.page_before(id, first, limit)?;
-    model.page.at_start = before.len() < limit as usize;
+    model.page.at_start = is_start(client, id, &before, limit)?;
+    if before.len() < limit as usize && !model.page.at_start {
+        client.fetch_history(id, now())?;
+    }
     let shown = shown_all(model, client, id, before)?;
     model.selected = model.selected.map(|at| at + shown.len());
     model.page.lines.splice(0..0, shown);
@@ -151,7 +160,7 @@ pub(super) fn around(model: &mut Model, client: &Client, place: LinePlace) -> Re
         Some(last) => client.page_after(id, last.place, limit)?,
         None => client.page_after(id, LinePlace::default(), limit)?,
     };
-    (model.page.at_start, model.page.at_end) = (lines.len() < limit as usize, rest.len() < limit as usize);
+    (model.page.at_start, model.page.at_end) = (is_start(client, id, &lines, limit)?, rest.len() < limit as usize);
     lines.extend(rest);
     set(model, client, id, lines)?;
     model.selected = model.page.lines.iter().position(|line| line.place == place);

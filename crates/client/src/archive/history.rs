@@ -9,8 +9,11 @@ use crate::session::Work;
 use crate::turn::{Turn, is_transient};
 use crate::{Error, Event};
 use vault::{DayKey, SegmentPlace};
-use wire::request::{ArchiveDay, FetchSegments, Segment, Segments};
+use wire::request::{ArchiveDay, FetchSegments, ListSegments, Segment, SegmentList, Segments};
 use wire::{ConversationId, Refusal, UnixMillis};
+
+/// So long after it has come, a device looks whether more of what was before has been archived.
+const HOLES_MS: u64 = 24 * 3_600_000;
 
 impl Client {
     /// Fetches what the person's archive has from before what is here of a conversation. [`Event::History`] says what came.
@@ -63,6 +66,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn fetch_wanted_history(&mut self) -> Result<(), Error> {
+        self.look_for_holes()?;
         if self.memory.archive.wanted.is_empty() || archive::keys(self.db)?.is_empty() {
             return Ok(());
         }
@@ -71,6 +75,27 @@ impl Turn<'_> {
             if !self.memory.session.is_busy(&work, self.now) {
                 self.request(work, &FetchSegments { conversation, before });
             }
+        }
+        Ok(())
+    }
+
+    /// What was said between the last segment and the coming of this device may be archived since: once with each connection
+    /// it is asked, for a day.
+    fn look_for_holes(&mut self) -> Result<(), Error> {
+        if std::mem::replace(&mut self.memory.archive.looked, true) {
+            return Ok(());
+        }
+        for (conversation, after) in archive::holes(self.db, self.now.saturating_sub(HOLES_MS))? {
+            self.request(Work::Hole(conversation), &ListSegments { conversation, after });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn hole_listed(&mut self, id: ConversationId, list: &SegmentList) -> Result<(), Error> {
+        let Some(row) = conversation::find(self.db, id)? else { return Ok(()) };
+        let before_own = list.places.iter().filter(|places| places.first <= row.begins);
+        if let Some(last) = before_own.map(|places| places.last).max() {
+            self.want_history(id, last.saturating_add(1));
         }
         Ok(())
     }
@@ -99,8 +124,10 @@ impl Turn<'_> {
         // What was asked for from further up is here down to where it had come before, or leaves a stretch out.
         let is_next = before == next_before(&row, archive::read_before(self.db, id)?);
         if is_next {
-            archive::set_read_before(self.db, id, reached)?;
+            archive::set_read_before(self.db, id, reached, self.now)?;
         }
+        let before_own = came.segments.iter().filter(|segment| segment.first <= row.begins);
+        archive::raise_top(self.db, id, before_own.map(|segment| segment.last).max().unwrap_or_default())?;
         if unreadable {
             self.tell(Event::HistoryUnreadable(id));
         }

@@ -1,10 +1,10 @@
 //! The archive's keys. All devices of the person have them: a new one gets them with its link. When a device is removed,
 //! nothing more is sealed under a key that it has.
 
-use crate::Error;
 use crate::database::{archive, meta};
 use crate::session::Work;
 use crate::turn::Turn;
+use crate::{Error, contacts};
 use trust::{DeviceChain, DeviceState};
 use vault::{ArchiveKey, ArchiveOwner, DayKey};
 use wire::Refusal;
@@ -30,7 +30,11 @@ impl Turn<'_> {
     /// The key that new segments are sealed under. `None` while the newest is known to a device that is gone, and another
     /// device of the person has to be told of a newer one.
     pub(crate) fn archive_key(&mut self) -> Result<Option<ArchiveKey>, Error> {
-        let (active, removed) = device_counts(&*self.chain_of_own()?);
+        let account = self.account()?;
+        let Some(chain) = contacts::chain(self.db, &self.memory.chains, &account, account.user)? else {
+            return Ok(None);
+        };
+        let (active, removed) = device_counts(&chain);
         let newest = archive::keys(self.db)?.pop();
         let version = match newest {
             Some(key) if key.removed() == removed => return Ok(Some(key)),

@@ -38,6 +38,8 @@ pub(crate) struct Archive {
     there: HashMap<ConversationId, Vec<Places>>,
     /// Conversations whose history is wanted, before which place.
     wanted: BTreeMap<ConversationId, u64>,
+    /// It was asked with this connection whether more was archived from before this device came.
+    looked: bool,
     /// The last day whose key was sealed anew under the newest archive key.
     rewrapped: Option<u32>,
 }
@@ -104,6 +106,12 @@ impl Turn<'_> {
     pub(crate) fn archive_at_once(&mut self) {
         self.memory.archive.rested = false;
         self.memory.session.hurry(&Work::Archive);
+    }
+
+    /// Whether something is about to be archived.
+    pub(crate) fn is_archiving(&self) -> bool {
+        let Archive { busy, rested, .. } = self.memory.archive;
+        busy || !(rested || self.memory.session.is_busy(&Work::Archive, self.now))
     }
 
     fn archive_later(&mut self, pause_ms: u64) {

@@ -4,7 +4,7 @@ use super::conversation::{signed, unsigned};
 use super::message::{COLUMNS, MessageRow, Place, read};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use vault::{ArchiveKey, DayKey};
-use wire::{ConversationId, MessageId, UserId};
+use wire::{ConversationId, MessageId, UnixMillis, UserId};
 use zeroize::Zeroizing;
 
 /// What belongs into the archive: read here, and neither a receipt nor something that is to disappear.
@@ -175,10 +175,26 @@ pub(crate) fn read_before(db: &Connection, id: ConversationId) -> Result<Option<
         .optional()
 }
 
-pub(crate) fn set_read_before(db: &Connection, id: ConversationId, before: u64) -> Result<()> {
-    db.prepare_cached("INSERT OR REPLACE INTO history (conversation, before) VALUES (?, ?)")?
-        .execute(params![id.as_bytes(), signed(before)])
-        .map(drop)
+pub(crate) fn set_read_before(db: &Connection, id: ConversationId, before: u64, now: UnixMillis) -> Result<()> {
+    let sql = "INSERT INTO history (conversation, before, top, since) VALUES (?1, ?2, 0, ?3)
+               ON CONFLICT (conversation) DO UPDATE SET before = excluded.before";
+    db.prepare_cached(sql)?.execute(params![id.as_bytes(), signed(before), signed(now)]).map(drop)
+}
+
+/// The archive has this place, from before the device came.
+pub(crate) fn raise_top(db: &Connection, id: ConversationId, top: u64) -> Result<()> {
+    let sql = "UPDATE history SET top = max(top, ?2) WHERE conversation = ?1";
+    db.prepare_cached(sql)?.execute(params![id.as_bytes(), signed(top)]).map(drop)
+}
+
+/// Conversations into which this device came lately, and of which the archive did not have everything yet up to there: with
+/// the last place that it had.
+pub(crate) fn holes(db: &Connection, since: UnixMillis) -> Result<Vec<(ConversationId, u64)>> {
+    let sql =
+        "SELECT history.conversation, top FROM history JOIN conversation ON conversation.id = history.conversation
+               WHERE since > ? AND top + 1 < begins";
+    let found = |row: &Row<'_>| Ok((ConversationId::from_bytes(row.get(0)?), unsigned(row, 1)?));
+    db.prepare_cached(sql)?.query_map([signed(since)], found)?.collect()
 }
 
 /// Whether the person keeps a conversation out of the archive.

@@ -22,7 +22,12 @@ pub(crate) struct Opening {
     keys: LinkKeys,
     sealed: Vec<u8>,
     offer: Option<LinkOffer>,
+    /// The person has compared the numbers, at this time.
+    confirmed_at: Option<UnixMillis>,
 }
+
+/// The new device should find what was said before. If there is more than is archived within this time, it comes later.
+const ARCHIVE_FIRST_MS: u64 = 10_000;
 
 impl Client {
     /// Looks at what waits under a link code. The outcome is an event: [`Event::LinkOffered`], [`Event::LinkConfirmed`] when
@@ -38,7 +43,7 @@ impl Client {
         }
         self.turn(now, |turn| {
             let lookup = keys.lookup().into();
-            turn.memory.opening = Some(Opening { keys, sealed: Vec::new(), offer: None });
+            turn.memory.opening = Some(Opening { keys, sealed: Vec::new(), offer: None, confirmed_at: None });
             turn.request(Work::FetchOffer, &FetchOffer { lookup });
             Ok(())
         })
@@ -51,7 +56,12 @@ impl Client {
     /// [`Error::NoLinkOffer`], [`Error::NotJoined`], [`Error::Database`].
     pub fn confirm_link(&mut self, now: UnixMillis) -> Result<(), Error> {
         self.account()?;
-        self.turn(now, |turn| turn.confirm_link())
+        self.turn(now, |turn| {
+            let opening = turn.memory.opening.as_mut().filter(|opening| opening.offer.is_some());
+            opening.ok_or(Error::NoLinkOffer)?.confirmed_at = Some(now);
+            turn.archive_at_once();
+            Ok(())
+        })
     }
 }
 
@@ -82,7 +92,14 @@ impl Turn<'_> {
         }
     }
 
-    fn confirm_link(&mut self) -> Result<(), Error> {
+    /// Does what the person has confirmed, as soon as the archive has what this device knows.
+    pub(crate) fn confirm_link(&mut self) -> Result<(), Error> {
+        let confirmed = self.memory.opening.as_ref().and_then(|opening| opening.confirmed_at);
+        let Some(at) = confirmed else { return Ok(()) };
+        let is_sent = self.memory.session.is_busy(&Work::AnswerLink, self.now);
+        if is_sent || (self.is_archiving() && self.now < at.saturating_add(ARCHIVE_FIRST_MS)) {
+            return Ok(());
+        }
         let opening = self.memory.opening.take().ok_or(Error::NoLinkOffer)?;
         let offer = opening.offer.as_ref().ok_or(Error::NoLinkOffer)?;
         let (account, chain) = (self.account()?, self.chain_of_own()?);

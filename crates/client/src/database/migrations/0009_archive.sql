@@ -20,7 +20,10 @@ CREATE TABLE archive_day (
 -- How far back the archive was read: the next segment begins before this place; 0: there is nothing before.
 CREATE TABLE history (
     conversation BLOB PRIMARY KEY REFERENCES conversation (id) ON DELETE CASCADE,
-    before INTEGER NOT NULL
+    before INTEGER NOT NULL,
+    -- The last place before this device came that the archive had when it was looked at, and when that was first.
+    top INTEGER NOT NULL,
+    since INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Messages that were taken back after they were archived: what they said is to leave the archive too.
