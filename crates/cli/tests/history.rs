@@ -87,6 +87,39 @@ fn what_is_said_after_a_device_was_removed_goes_on_into_the_archive() {
 }
 
 #[test]
+fn those_who_stay_agree_on_a_new_key_and_go_on() {
+    let server = Server::start();
+    let (alice, bob) = (server.joined("alice"), server.joined("bob"));
+    bob.say("@alice", "one");
+    let laptop = server.linked(&alice, "laptop");
+    let tablet = server.linked(&laptop, "tablet");
+    bob.say("@alice", "two");
+    for device in [&alice, &laptop, &tablet] {
+        assert_eq!(lines(device, "@bob").len(), 2);
+        assert_eq!(device.run(&["chats"]).success().len(), 1, "their own group is not shown");
+    }
+    alice.run(&["devices", "revoke", &id_of_device(&laptop)]).success();
+    bob.say("@alice", "three");
+    for device in [&tablet, &alice, &tablet] {
+        assert_eq!(lines(device, "@bob").len(), 3);
+    }
+    // Who was not the one to revoke links the next.
+    let next = server.linked(&tablet, "next");
+    assert_eq!(lines(&next, "@bob"), lines(&alice, "@bob"));
+    assert_eq!(lines(&next, "@bob").len(), 3);
+    bob.say("@alice", "four");
+    alice.run(&["devices", "revoke", &id_of_device(&tablet)]).success();
+    bob.say("@alice", "five");
+    next.lines();
+    let last = server.linked(&next, "last");
+    assert_eq!(lines(&last, "@bob").len(), 5);
+}
+
+fn id_of_device(person: &Person) -> String {
+    person.run(&["status"]).success()[0]["device"].as_str().unwrap().to_owned()
+}
+
+#[test]
 fn what_is_kept_out_of_the_archive_is_not_there() {
     let server = Server::start();
     let (alice, bob) = (server.joined("alice"), server.joined("bob"));

@@ -57,6 +57,9 @@ impl Turn<'_> {
             self.tell(Event::Line { conversation: row.id, line: fold(&message, &[]) });
             return Ok(());
         }
+        if let Body::ArchiveKey(key) = &content.body {
+            return self.take_shared_key(key);
+        }
         if self.is_about_expired(row, &content.body)? {
             return Ok(());
         }
@@ -69,6 +72,9 @@ impl Turn<'_> {
         let Some(id) = message.message_id else { return Ok(None) };
         if message::find(self.db, row.id, id)?.is_some() && stands(Defence::MessageIdOnce) {
             return Ok(Some("its id is already another message's".into()));
+        }
+        if let Body::ArchiveKey(_) = body {
+            return self.objection_to_key(row.id, message.author);
         }
         if let Body::Edit { target, .. } | Body::Delete { target } = body {
             // A message from before this device joined is not here; then there is nothing that would be changed.

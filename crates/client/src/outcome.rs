@@ -188,6 +188,7 @@ impl Turn<'_> {
             expiry::wipe_changes(self.db, row.id, target)?;
         }
         match content.body {
+            Body::ArchiveKey(key) if row.id == self.own_group()? => self.take_shared_key(&key),
             Body::Delete { target } => self.wipe(row, &message, target),
             _ => Ok(()),
         }

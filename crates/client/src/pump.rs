@@ -43,7 +43,7 @@ impl Turn<'_> {
 
     /// One request at a time for each conversation: what its answer brings decides what comes next, and messages of one
     /// sender cannot overtake each other.
-    fn attend(&mut self, id: ConversationId) -> Result<(), Error> {
+    pub(crate) fn attend(&mut self, id: ConversationId) -> Result<(), Error> {
         if self.memory.waiting.contains(&id) || self.memory.session.is_conversation_busy(id, self.now) {
             return Ok(());
         }

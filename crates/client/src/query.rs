@@ -210,8 +210,10 @@ impl Client {
     /// # Errors
     /// [`Error::NotJoined`], [`Error::Database`].
     pub fn conversations(&self) -> Result<Vec<ConversationView>, Error> {
-        let rows = conversation::all(self.reader())?;
-        let mut views = rows.into_iter().map(|row| self.conversation_view(row)).collect::<Result<Vec<_>, _>>()?;
+        // The person's devices talk in a group that is nothing to look at.
+        let own = self.account()?.own_group();
+        let rows = conversation::all(self.reader())?.into_iter().filter(|row| row.id != own);
+        let mut views = rows.map(|row| self.conversation_view(row)).collect::<Result<Vec<_>, _>>()?;
         views.sort_by_key(|view| std::cmp::Reverse((view.pinned, view.last.as_ref().map(|line| line.at))));
         Ok(views)
     }

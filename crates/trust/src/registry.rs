@@ -27,6 +27,8 @@ pub const FILE: &str = "mifeng/v1 file";
 /// Begins what the digest of a sealed file is made of.
 pub const FILE_DIGEST: &str = "mifeng/v1 file digest";
 
+/// What the id of the group of a person's own devices is derived for (`docs/decisions/0110-archive.md`).
+pub const OWN_GROUP: &str = "mifeng/v1 own group";
 /// Begins what the sealed key of a day of an archive authenticates (`docs/decisions/0110-archive.md`).
 pub const ARCHIVE_DAY: &str = "mifeng/v1 archive day";
 /// Begins what a sealed segment of an archive authenticates.

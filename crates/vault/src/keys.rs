@@ -2,13 +2,16 @@
 
 use crate::Entropy;
 use ed25519_dalek::{Signer, SigningKey};
+use hkdf::Hkdf;
 use minicbor::{Decode, Encode};
+use sha2::Sha256;
 use std::fmt;
 use trust::chain::{self, Action, ChainEntry};
+use trust::registry::OWN_GROUP;
 use trust::{AccountPublicKey, ChainError, DeviceChain, DevicePublicKey, Label, signature_input};
 use wire::request::SignedEntry;
 use wire::sabotage::{Defence, stands};
-use wire::{DeviceId, TenantId, UserId};
+use wire::{ConversationId, DeviceId, TenantId, UserId};
 use zeroize::Zeroizing;
 
 /// A user's account identity key. Signs the device chain and nothing else.
@@ -48,6 +51,15 @@ impl AccountKey {
     /// The key for the device's own, encrypted database; for nowhere else.
     pub fn to_sealed_storage(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.0.to_bytes())
+    }
+
+    /// The id of the group of the person's own devices: they all know it, and nobody else does before it is made.
+    pub fn own_group(&self, tenant: TenantId, user: UserId) -> ConversationId {
+        let info = [OWN_GROUP.as_bytes(), b"\0", tenant.as_bytes(), user.as_bytes()].concat();
+        let mut id = [0; 16];
+        // Fails only for more than 8,160 bytes.
+        let _ = Hkdf::<Sha256>::new(None, self.to_sealed_storage().as_slice()).expand(&info, &mut id);
+        ConversationId::from_bytes(id)
     }
 
     /// The public half.

@@ -158,9 +158,10 @@ impl Turn<'_> {
         let Some(day_key) = self.day_key(day)? else { return Ok(None) };
         let Ok(version) = DayKey::version_of(&segment.bytes) else { return Ok(None) };
         let keys = archive::keys(self.db)?;
-        let Some(key) = keys.iter().find(|key| key.version() == version) else { return Ok(None) };
-        let opened = day_key.open(key, self.archive_owner()?, place(id, segment), &segment.bytes);
-        Ok(opened.ok().and_then(|bytes| Contents::from_bytes(&bytes).ok()))
+        let (owner, place) = (self.archive_owner()?, place(id, segment));
+        let mut keys = keys.iter().filter(|key| key.version() == version);
+        let opened = keys.find_map(|key| day_key.open(key, owner, place, &segment.bytes).ok());
+        Ok(opened.and_then(|bytes| Contents::from_bytes(&bytes).ok()))
     }
 
     /// Stores a message of the archive, if it is not here. Whether that makes a line.

@@ -5,7 +5,7 @@ use crate::database::{archive, meta};
 use crate::session::Work;
 use crate::turn::Turn;
 use crate::{Error, contacts};
-use trust::{DeviceChain, DeviceState};
+use trust::DeviceState;
 use vault::{ArchiveKey, ArchiveOwner, DayKey};
 use wire::Refusal;
 use wire::request::{ArchiveDay, ArchiveDays, FetchArchiveDays, OpenArchiveDay, RewrapArchiveDays};
@@ -13,15 +13,18 @@ use wire::request::{ArchiveDay, ArchiveDays, FetchArchiveDays, OpenArchiveDay, R
 /// Up to this version of the archive key, all days are sealed under the newest.
 const REWRAPPED: &str = "archive rewrapped";
 
-/// How many devices of a chain speak for their user, and how many do no more.
-fn device_counts(chain: &DeviceChain) -> (u32, u32) {
-    chain.devices().fold((0, 0), |(active, removed), (_, device)| match device.state {
-        DeviceState::Active => (active + 1, removed),
-        _ => (active, removed + 1),
-    })
-}
-
 impl Turn<'_> {
+    /// How many of the person's devices speak for them, and how many do no more. `None` before their chain is known.
+    pub(super) fn own_device_counts(&self) -> Result<Option<(u32, u32)>, Error> {
+        let account = self.account()?;
+        let chain = contacts::chain(self.db, &self.memory.chains, &account, account.user)?;
+        let count = |(active, removed), state| match state {
+            DeviceState::Active => (active + 1, removed),
+            _ => (active, removed + 1),
+        };
+        Ok(chain.map(|chain| chain.devices().map(|(_, device)| device.state).fold((0, 0), count)))
+    }
+
     pub(super) fn archive_owner(&self) -> Result<ArchiveOwner, Error> {
         let account = self.account()?;
         Ok(ArchiveOwner { tenant: account.tenant, user: account.user })
@@ -30,17 +33,12 @@ impl Turn<'_> {
     /// The key that new segments are sealed under. `None` while the newest is known to a device that is gone, and another
     /// device of the person has to be told of a newer one.
     pub(crate) fn archive_key(&mut self) -> Result<Option<ArchiveKey>, Error> {
-        let account = self.account()?;
-        let Some(chain) = contacts::chain(self.db, &self.memory.chains, &account, account.user)? else {
-            return Ok(None);
-        };
-        let (active, removed) = device_counts(&chain);
-        let newest = archive::keys(self.db)?.pop();
-        let version = match newest {
-            Some(key) if key.removed() == removed => return Ok(Some(key)),
-            Some(key) => key.version().saturating_add(1),
-            None => 1,
-        };
+        let Some((active, removed)) = self.own_device_counts()? else { return Ok(None) };
+        let keys = archive::keys(self.db)?;
+        let version = keys.last().map_or(0, ArchiveKey::version).saturating_add(1);
+        if let Some(key) = keys.into_iter().rfind(|key| key.removed() == removed) {
+            return Ok(Some(key));
+        }
         if active != 1 {
             return Ok(None);
         }
@@ -83,8 +81,8 @@ impl Turn<'_> {
     pub(super) fn day_key(&self, day: &ArchiveDay) -> Result<Option<DayKey>, Error> {
         let owner = self.archive_owner()?;
         let keys = archive::keys(self.db)?;
-        let key = keys.iter().find(|key| key.version() == day.version);
-        Ok(key.and_then(|key| key.open_day(owner, day.day, &day.wrapped).ok()))
+        let mut keys = keys.iter().filter(|key| key.version() == day.version);
+        Ok(keys.find_map(|key| key.open_day(owner, day.day, &day.wrapped).ok()))
     }
 
     /// Seals the keys of all days anew, if the archive key is newer than they are. Whether there was something to do.

@@ -9,6 +9,7 @@ mod blank;
 mod history;
 mod keys;
 mod segment;
+mod share;
 mod write;
 
 use crate::client::Client;
@@ -85,8 +86,7 @@ impl Turn<'_> {
             return Ok(());
         }
         let Some(key) = self.archive_key()? else {
-            self.memory.archive.rested = true;
-            return Ok(());
+            return self.share_archive_key();
         };
         if self.rewrap_days(&key)? || self.blank_next()? {
             return Ok(());

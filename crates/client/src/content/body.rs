@@ -3,7 +3,9 @@
 use super::Attachment;
 use minicbor::data::Type;
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
+use vault::ArchiveKey;
 use wire::MessageId;
+use zeroize::Zeroizing;
 
 const TEXT: u16 = 1;
 const MARKDOWN: u16 = 2;
@@ -16,6 +18,7 @@ const TOPIC: u16 = 8;
 // 9 was a file without a place to get it from; nobody has sent one.
 const TIMER: u16 = 10;
 const FILE: u16 = 11;
+const ARCHIVE_KEY: u16 = 12;
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +57,35 @@ pub enum Body {
         /// Seconds, or 0.
         seconds: u32,
     },
+    /// A new key of the person's archive: said among the person's own devices, and believed nowhere else.
+    ArchiveKey(SharedKey),
     /// A kind, or a version of one, that this program does not know.
     Unknown(Unknown),
+}
+
+/// A key of the person's archive on its way to their other devices.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct SharedKey {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    key: [u8; ArchiveKey::SEALED_STORAGE_BYTES],
+}
+
+impl SharedKey {
+    pub(crate) fn of(key: &ArchiveKey) -> Self {
+        Self { key: *key.to_sealed_storage() }
+    }
+
+    pub(crate) fn to_key(&self) -> ArchiveKey {
+        ArchiveKey::from_sealed_storage(&Zeroizing::new(self.key))
+    }
+}
+
+impl std::fmt::Debug for SharedKey {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedKey(..)")
+    }
 }
 
 /// A reaction to a message; the same author, target and symbol with `removed` takes it back.
@@ -134,6 +164,7 @@ impl Body {
             Self::Topic(_) => TOPIC,
             Self::File(_) => FILE,
             Self::Timer { .. } => TIMER,
+            Self::ArchiveKey(_) => ARCHIVE_KEY,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
@@ -151,6 +182,7 @@ impl Body {
             Self::Topic(_) => "topic",
             Self::File(_) => "file",
             Self::Timer { .. } => "timer",
+            Self::ArchiveKey(_) => "archive_key",
             Self::Unknown(_) => "unknown",
         }
     }
@@ -223,6 +255,7 @@ impl Body {
             Self::Reaction(reaction) => wire::encode(reaction),
             Self::Receipt { read_up_to } => wire::encode(&Read { up_to: *read_up_to }),
             Self::File(file) => wire::encode(file),
+            Self::ArchiveKey(key) => wire::encode(key),
             Self::Timer { seconds } => wire::encode(&Timed { seconds: *seconds }),
             Self::Unknown(unknown) => unknown.bytes.clone(),
         }
@@ -240,6 +273,7 @@ impl Body {
             REACTION => Self::Reaction(wire::decode(map)?),
             RECEIPT => wire::decode::<Read>(map).map(|read| Self::Receipt { read_up_to: read.up_to })?,
             FILE => Self::File(wire::decode(map)?),
+            ARCHIVE_KEY => Self::ArchiveKey(wire::decode(map)?),
             TIMER => wire::decode::<Timed>(map).map(|timed| Self::Timer { seconds: timed.seconds })?,
             kind => Self::Unknown(Unknown { kind, bytes: map.to_vec() }),
         })
@@ -287,6 +321,7 @@ mod tests {
             Body::Topic("t".into()),
             Body::File(Attachment::sample()),
             Body::Timer { seconds: 86_400 },
+            Body::ArchiveKey(SharedKey { key: [7; 40] }),
             Body::Unknown(Unknown { kind: 999, bytes: wire::encode(&Words { text: "x".into() }) }),
         ]
     }

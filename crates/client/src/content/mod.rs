@@ -13,7 +13,7 @@ mod mention;
 mod view;
 
 pub use attachment::{Attachment, FileDetails, Preview, Voice};
-pub use body::{Body, Reaction, Unknown};
+pub use body::{Body, Reaction, SharedKey, Unknown};
 pub use expiry::Expiry;
 pub(crate) use mention::find_mentions;
 pub use view::{MessageView, ReactionView, fold};

@@ -4,7 +4,7 @@ use super::damaged;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use trust::AuthorityPublicKey;
 use vault::{AccountKey, DeviceKey};
-use wire::{DeviceId, TenantId, UserId};
+use wire::{ConversationId, DeviceId, TenantId, UserId};
 use zeroize::Zeroizing;
 
 /// The account of this device and its secret keys.
@@ -23,6 +23,13 @@ pub(crate) struct Account {
     pub(crate) suite: u16,
     /// The tenant's authority, which can close the chains of leavers; pinned when this device joined or was linked.
     pub(crate) authority: Option<AuthorityPublicKey>,
+}
+
+impl Account {
+    /// The group of the person's own devices.
+    pub(crate) fn own_group(&self) -> ConversationId {
+        self.account_key.own_group(self.tenant, self.user)
+    }
 }
 
 pub(crate) fn load(db: &Connection) -> Result<Option<Account>> {

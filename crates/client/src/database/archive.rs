@@ -7,8 +7,8 @@ use vault::{ArchiveKey, DayKey};
 use wire::{ConversationId, MessageId, UnixMillis, UserId};
 use zeroize::Zeroizing;
 
-/// What belongs into the archive: read here, and neither a receipt nor something that is to disappear.
-const WORTHY: &str = "state IN (1, 5) AND kind <> 6 AND lifetime IS NULL AND expires_at IS NULL AND NOT EXISTS (
+/// What belongs into the archive: read here, and neither for the person's devices only nor something that is to disappear.
+const WORTHY: &str = "state IN (1, 5) AND kind NOT IN (6, 12) AND lifetime IS NULL AND expires_at IS NULL AND NOT EXISTS (
     SELECT 1 FROM message AS target WHERE target.conversation = message.conversation AND target.message_id = message.target
     AND (target.lifetime IS NOT NULL OR target.expires_at IS NOT NULL OR target.state = 6))";
 
@@ -141,7 +141,7 @@ pub(crate) fn blanked(db: &Connection, id: ConversationId, first: u64, last: u64
 
 /// The archive keys that this device has, oldest first.
 pub(crate) fn keys(db: &Connection) -> Result<Vec<ArchiveKey>> {
-    let mut statement = db.prepare_cached("SELECT key FROM archive_key ORDER BY version")?;
+    let mut statement = db.prepare_cached("SELECT key FROM archive_key ORDER BY version, id")?;
     statement.query_map([], |row| Ok(ArchiveKey::from_sealed_storage(&Zeroizing::new(row.get(0)?))))?.collect()
 }
 

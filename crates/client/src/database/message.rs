@@ -195,6 +195,12 @@ pub(crate) fn is_at(db: &Connection, conversation: &ConversationRow, seq: u64) -
     db.prepare_cached(sql)?.query_row(place, |row| row.get(0))
 }
 
+/// Whether a message of this device waits to be sent.
+pub(crate) fn is_waiting(db: &Connection, conversation: ConversationId) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE conversation = ? AND seq IS NULL AND state = 0)";
+    db.prepare_cached(sql)?.query_row([conversation.as_bytes()], |row| row.get(0))
+}
+
 /// Whether a conversation has no message at all.
 pub(crate) fn is_empty(db: &Connection, conversation: ConversationId) -> Result<bool> {
     let sql = "SELECT NOT EXISTS (SELECT 1 FROM message WHERE conversation = ?)";

@@ -109,6 +109,7 @@ impl Turn<'_> {
         };
         let package = self.package(&entry)?;
         // The first device that is linked is what an archive is for.
+        self.make_own_group()?;
         self.archive_key()?;
         let archive = archive::keys(self.db)?;
         let sealed = &opening.sealed;

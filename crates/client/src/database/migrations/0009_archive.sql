@@ -5,10 +5,11 @@ ALTER TABLE message ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX message_unarchived ON message (conversation, seq) WHERE archived = 0 AND seq IS NOT NULL;
 CREATE INDEX message_seq ON message (conversation, seq) WHERE seq IS NOT NULL;
 
--- Archive keys that this device has: version, removed devices, key.
+-- Archive keys that this device has: version, removed devices, key. Two devices may have made one of the same version.
 CREATE TABLE archive_key (
-    version INTEGER PRIMARY KEY,
-    key BLOB NOT NULL
+    id INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    key BLOB NOT NULL UNIQUE
 ) STRICT;
 
 -- Keys of days.
