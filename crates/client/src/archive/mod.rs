@@ -156,3 +156,6 @@ impl Turn<'_> {
         self.archive_later(pause.clamp(1_000, AGAIN_MS));
     }
 }
+
+#[cfg(test)]
+mod tests;
