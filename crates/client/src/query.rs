@@ -218,6 +218,11 @@ impl Client {
         Ok(views)
     }
 
+    /// Whether it is the group in which the person's own devices talk to each other, which is nothing to look at.
+    pub fn is_own_group(&self, id: ConversationId) -> bool {
+        self.account().is_ok_and(|account| account.own_group() == id)
+    }
+
     /// One conversation.
     ///
     /// # Errors

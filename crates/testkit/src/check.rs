@@ -16,6 +16,8 @@ pub struct Checked {
     pub violations: Vec<String>,
     /// Readings that were expected and found.
     pub readings: u64,
+    /// Readings by devices that came later, from the archive of their person.
+    pub recalled: u64,
     /// Entries that are unreadable because their device was put back to an old copy.
     pub excused: u64,
     /// The server has lied: what it kept back may be missing, if that shows.
@@ -151,7 +153,10 @@ impl Checked {
                 self.excused += 1;
             } else if !log.is_reader(device.device, *seq) {
                 let before = log.read_before.get(&entry.message_id);
-                if held.is_some() && !before.is_some_and(|readers| readers.contains(&device.device)) {
+                if held.is_some() && oracle.is_for_user(device.user, log, *seq, entry) {
+                    self.recalled += 1;
+                    self.words(oracle, device, log, facts, *seq);
+                } else if held.is_some() && !before.is_some_and(|readers| readers.contains(&device.device)) {
                     self.violations.push(format!("{} reads {seq} of {id}, which is not for it", device.device));
                 }
             } else if held.copied().flatten() == Some(*seq) {

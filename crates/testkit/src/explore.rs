@@ -20,6 +20,10 @@ pub const ROUNDS: usize = 1_500;
 
 /// So much later a device has asked again what it may enter.
 const ASKS_AGAIN_MS: u64 = 61_000;
+/// So much later a device has archived what it has read.
+const ARCHIVES_MS: u64 = 45_000;
+/// Times that everybody scrolls back.
+const RECALLS: usize = 2;
 
 /// What came of a schedule.
 pub struct Outcome {
@@ -158,6 +162,7 @@ fn run(
         Ok(Checked { violations: vec![format!("panic: {}", said.unwrap_or_default())], ..Checked::default() })
     })?;
     world.tally.readings = checked.readings;
+    world.tally.recalled = checked.recalled;
     world.tally.excused = checked.excused;
     let end = if checked.violations.is_empty() { String::new() } else { world.describe() };
     Ok((checked.violations, std::mem::take(&mut world.tally), end))
@@ -192,11 +197,31 @@ pub fn finish(world: &mut World) -> Result<Checked> {
         let restless = world.unsettled();
         world.oracle.violated(format!("stuck after everybody spoke: {restless}"));
     }
+    recall(world);
     for number in 0..world.devices.len() {
         world.look(number);
     }
     let facts = Facts::of(world)?;
     Ok(check(&world.oracle, &facts))
+}
+
+/// Everybody archives what they have read, and then fetches what others of their devices have archived.
+fn recall(world: &mut World) {
+    world.pass(ARCHIVES_MS);
+    world.settle(ROUNDS);
+    for _ in 0..RECALLS {
+        let now = world.now;
+        for device in &mut world.devices {
+            let Some(client) = device.client.as_mut() else { continue };
+            for standing in client.standings().unwrap_or_default() {
+                if client.has_earlier_history(standing.id).unwrap_or_default() {
+                    // What it has to say of it is asked for, as everything else is, when its time has come.
+                    let _ = client.fetch_history(standing.id, now);
+                }
+            }
+        }
+        world.settle(ROUNDS);
+    }
 }
 
 /// In every conversation that goes on, every member says something.
@@ -205,9 +230,11 @@ fn everybody_speaks(world: &mut World) {
         if world.oracle.is_revoked(world.devices[device].id) {
             continue;
         }
-        let standings = world.devices[device].client.as_ref().map(|client| client.standings());
-        let open = standings.and_then(Result::ok).into_iter().flatten();
-        let open = open.filter(|standing| standing.state == client::ConversationState::Active).count();
+        let Some(client) = &world.devices[device].client else { continue };
+        let open = client.standings().into_iter().flatten().filter(|standing| {
+            standing.state == client::ConversationState::Active && !client.is_own_group(standing.id)
+        });
+        let open = open.count();
         for place in 0..open {
             world.act(device, Verb::Say, u16::try_from(place).unwrap_or_default(), 0);
         }

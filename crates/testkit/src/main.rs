@@ -158,7 +158,7 @@ fn print(tally: &Tally, failed: u64, took: Duration) {
     );
     println!(
         "simulation: schedules={} post_quantum={} hostile={} strengthened={} successions={} median_events={median} least_faults={faults_least} fault_kinds={} \
-         messages={} readings={} failed={failed} seconds={}",
+         messages={} readings={} recalled={} failed={failed} seconds={}",
         tally.schedules,
         tally.post_quantum,
         tally.hostile,
@@ -167,6 +167,7 @@ fn print(tally: &Tally, failed: u64, took: Duration) {
         tally.faults.len(),
         tally.messages,
         tally.readings,
+        tally.recalled,
         took.as_secs()
     );
 }

@@ -68,7 +68,7 @@ pub struct Mark {
 }
 
 /// The model.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Oracle {
     /// Every conversation that the server has.
     pub logs: BTreeMap<ConversationId, Log>,
@@ -208,6 +208,15 @@ impl Oracle {
     /// Whether a device was revoked.
     pub fn is_revoked(&self, device: DeviceId) -> bool {
         self.revoked.contains_key(&device)
+    }
+
+    /// Whether a device of this user was a member when an entry was accepted, or has read it before a restore lost it: then the
+    /// user's other devices may have it from the archive.
+    pub fn is_for_user(&self, user: UserId, log: &Log, seq: u64, entry: &Accepted) -> bool {
+        let before = log.read_before.get(&entry.message_id);
+        let reads =
+            |device: &DeviceId| log.is_reader(*device, seq) || before.is_some_and(|readers| readers.contains(device));
+        self.users.iter().any(|(device, of)| *of == user && reads(device))
     }
 
     /// Whose devices they are.

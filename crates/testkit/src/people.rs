@@ -4,7 +4,7 @@ use crate::decision::Verb;
 use crate::oracle::Said;
 use crate::world::World;
 use client::content::{Body, Content, Reaction};
-use client::{Client, ConversationState, Error, MessageState};
+use client::{Client, ConversationState, Error, MessageState, Standing};
 use std::collections::BTreeSet;
 use trust::DeviceState;
 use wire::{ConversationId, DeviceId, MessageId, UnixMillis, UserId};
@@ -145,7 +145,9 @@ impl Actor<'_> {
     /// One of the conversations that are not over.
     fn conversation(&self) -> Result<ConversationId, Error> {
         let all = self.client.standings()?;
-        let open = all.iter().filter(|standing| standing.state != ConversationState::Left);
+        let shown =
+            |standing: &&Standing| standing.state != ConversationState::Left && !self.client.is_own_group(standing.id);
+        let open = all.iter().filter(shown);
         let mut ids: Vec<ConversationId> = open.map(|standing| standing.id).collect();
         ids.sort_unstable();
         ids.get(self.first % ids.len().max(1)).copied().ok_or(Error::UnknownConversation)

@@ -36,6 +36,8 @@ pub struct Tally {
     pub revoked: u64,
     /// Readings that the oracle expected and found.
     pub readings: u64,
+    /// Readings by devices that came later, from the archive of their person.
+    pub recalled: u64,
     /// Entries that could not be read because a device was put back to an old copy.
     pub excused: u64,
     /// Times that a device rejoined.
@@ -73,6 +75,7 @@ impl Tally {
         self.revoked += other.revoked;
         self.successions += other.successions;
         self.readings += other.readings;
+        self.recalled += other.recalled;
         self.excused += other.excused;
         self.repairs += other.repairs;
         other.faults.into_iter().for_each(|(kind, count)| *self.faults.entry(kind).or_default() += count);

@@ -3,6 +3,7 @@
 
 use crate::device::{Device, copy_file};
 use crate::dice::Dice;
+use crate::oracle::Oracle;
 use crate::server::{Server, TENANT, copy_database};
 use crate::world::World;
 use anyhow::{Result, ensure};
@@ -39,6 +40,8 @@ pub struct Template {
     root: RootKey,
     tenant: TenantId,
     now: UnixMillis,
+    /// What has happened until then: devices of one person have made a group of their own.
+    oracle: Oracle,
     /// Of what shape.
     pub shape: Shape,
 }
@@ -71,7 +74,7 @@ impl Template {
             let client = device.client.as_mut().expect("it was started");
             client.join(TENANT, INVITE, &device.handle, PASSWORD, now)?;
         }
-        let mut world = World::new(server, devices, tenant, now);
+        let mut world = World::new(server, devices, tenant, now, Oracle::default());
         ensure!(world.settle(ROUNDS), "not everybody has joined: {}", world.unsettled());
         for number in 0..world.devices.len() {
             world.begin_link(number);
@@ -79,9 +82,9 @@ impl Template {
         ensure!(world.settle(ROUNDS), "not every device was linked: {}", world.unsettled());
         world.everybody_looks_up_everybody();
         ensure!(world.settle(ROUNDS), "not everybody was found: {}", world.unsettled());
-        let now = world.now;
+        let (now, oracle) = (world.now, std::mem::take(&mut world.oracle));
         world.stop();
-        Ok(Self { folder, root, tenant, now, shape })
+        Ok(Self { folder, root, tenant, now, oracle, shape })
     }
 
     /// A world that begins there, in a folder of its own, with so many devices that are not linked yet. The seed decides what
@@ -102,7 +105,7 @@ impl Template {
             }
             device.start()?;
         }
-        Ok(World::new(server, devices, self.tenant, self.now))
+        Ok(World::new(server, devices, self.tenant, self.now, self.oracle.clone()))
     }
 }
 

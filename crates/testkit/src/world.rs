@@ -66,9 +66,8 @@ pub trait Malice {
 }
 
 impl World {
-    /// A world of devices that run, at this time.
-    pub fn new(server: Server, devices: Vec<Device>, tenant: TenantId, now: UnixMillis) -> Self {
-        let mut oracle = Oracle::default();
+    /// A world of devices that run, at this time; the model knows what has happened before.
+    pub fn new(server: Server, devices: Vec<Device>, tenant: TenantId, now: UnixMillis, mut oracle: Oracle) -> Self {
         devices.iter().for_each(|device| oracle.knows(device.id, device.user));
         let tally = Tally { schedules: 1, ..Tally::default() };
         let server = Some(server);

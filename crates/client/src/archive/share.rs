@@ -7,6 +7,7 @@
 use crate::content::{Body, Content, SharedKey};
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::{archive, message};
+use crate::group::Wish;
 use crate::turn::Turn;
 use crate::{ConversationState, Error};
 use trust::{GroupPolicy, Kind};
@@ -31,7 +32,8 @@ impl Turn<'_> {
         conversation::save(self.db, &row)?;
         let row = self.create_group(row, &GroupPolicy::group(account.tenant, id, account.user))?;
         conversation::save(self.db, &row)?;
-        self.memory.attention.insert(id);
+        // It stands when what is wished for is done: nothing.
+        self.wish(id, &Wish::Add { claims: Vec::new(), announce: false })?;
         self.attend(id)
     }
 

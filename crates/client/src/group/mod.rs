@@ -150,7 +150,7 @@ impl Client {
 
 impl Turn<'_> {
     /// Puts a wish into the outbox, unless it cannot be fulfilled as things stand.
-    fn wish(&mut self, id: ConversationId, wish: &Wish) -> Result<MessageId, Error> {
+    pub(crate) fn wish(&mut self, id: ConversationId, wish: &Wish) -> Result<MessageId, Error> {
         let row = self.group_row(id)?;
         if let Some(situation) = self.situation(&row)? {
             wish.plan(&situation)?;
