@@ -166,7 +166,8 @@ impl Turn<'_> {
 
     /// Stores a message of the archive, if it is not here. Whether that makes a line.
     fn take_record(&mut self, row: &ConversationRow, record: &Record) -> Result<bool, Error> {
-        if archive::is_here(self.db, row.id, record.message, record.seq)? {
+        // What the log has yet to bring comes from there.
+        if record.seq > row.cursor || archive::is_here(self.db, row.id, record.message, record.seq)? {
             return Ok(false);
         }
         archive::drop_unreadable(self.db, row.id, record.seq)?;
