@@ -1,5 +1,6 @@
 //! One connection: how far it has come, and what is on its way. All of it is dropped with the connection.
 
+use crate::archive::ArchiveWork;
 use std::collections::{BTreeMap, HashMap};
 use vault::Entropy;
 use wire::request::{Cursor, Greeting};
@@ -97,28 +98,8 @@ pub(crate) enum Work {
     FetchPart(i64, u32),
     /// A blob that nobody needs any more.
     DeleteBlob(BlobId),
-    /// A day of the archive is begun.
-    OpenDay(u32),
-    /// A segment of the archive: its first and last place, and its day.
-    PutSegment(ConversationId, u64, u64, u32),
-    /// What the archive has of a conversation.
-    ListSegments(ConversationId),
-    /// What the archive has from just before this device came.
-    Hole(ConversationId),
-    /// The segment that holds what was taken back at this place.
-    FetchToBlank(ConversationId, u64),
-    /// That segment without it.
-    PutBlanked(ConversationId, u64, u64),
-    /// What the archive has of a conversation before a place.
-    History(ConversationId, u64),
-    /// A conversation is kept out of the archive, or let in.
-    KeepOut(ConversationId, bool),
-    /// Keys of days, to be sealed anew.
-    ArchiveDays,
-    /// They are; the last of them, and whether there are more.
-    RewrapDays(Option<u32>, bool),
-    /// Never on its way: only a time to look at what the archive misses.
-    Archive,
+    /// The person's archive.
+    Archive(ArchiveWork),
     /// Never on its way: only a time to come back to a conversation.
     Succession(ConversationId),
     /// Never on its way: only a time to come back to a conversation.
@@ -267,7 +248,7 @@ impl Work {
         let brings =
             matches!(self, Self::Sync | Self::FetchChain(_) | Self::FetchWelcomes | Self::WelcomeTree | Self::Fetch(_));
         let leads = matches!(self, Self::SuccessorWelcome(_) | Self::SuccessorTree(_));
-        let recalls = matches!(self, Self::History(..) | Self::Hole(_));
+        let recalls = matches!(self, Self::Archive(ArchiveWork::History(..) | ArchiveWork::Hole(_)));
         // What is new comes only when they are through.
         let compares = matches!(
             self,

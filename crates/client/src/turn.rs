@@ -123,24 +123,8 @@ impl Turn<'_> {
             Work::FinishBlob(file) => self.finished_blob(file),
             Work::FetchPart(file, part) => self.fetched_part(file, part, &Self::decoded::<request::FetchPart>(body)?),
             Work::DeleteBlob(blob) => self.deleted_blob(blob),
-            Work::OpenDay(day) => self.opened_day(day, &Self::decoded::<request::OpenArchiveDay>(body)?),
-            Work::PutSegment(id, first, last, _) => self.segment_put(id, first, last),
-            Work::ListSegments(id) => self.segments_listed(id, Self::decoded::<request::ListSegments>(body)?),
-            Work::Hole(id) => self.hole_listed(id, &Self::decoded::<request::ListSegments>(body)?),
-            Work::FetchToBlank(id, seq) => {
-                self.fetched_to_blank(id, seq, &Self::decoded::<request::FetchSegments>(body)?)
-            }
-            Work::PutBlanked(id, first, last) => self.blanked_put(id, first, last),
-            Work::History(id, before) => self.history_came(id, before, &Self::decoded::<request::FetchSegments>(body)?),
-            Work::KeepOut(id, out) => self.kept_out(id, out),
-            Work::ArchiveDays => self.fetched_days(&Self::decoded::<request::FetchArchiveDays>(body)?),
-            Work::RewrapDays(last, more) => self.rewrapped_days(last, more),
-            Work::Archive
-            | Work::Decline(_)
-            | Work::Whisper
-            | Work::Renew(_)
-            | Work::Sweep(_)
-            | Work::Succession(_) => Ok(()),
+            Work::Archive(work) => self.archive_answered(work, body),
+            Work::Decline(_) | Work::Whisper | Work::Renew(_) | Work::Sweep(_) | Work::Succession(_) => Ok(()),
             // Another member's may have come first: then nothing was missing.
             Work::RenewInfo(_) => Ok(()),
         }
@@ -201,24 +185,7 @@ impl Turn<'_> {
             }
             Work::FetchPart(file, part) => self.fetching_refused(file, part, refusal),
             Work::DeleteBlob(blob) => self.delete_blob_refused(blob, refusal),
-            Work::PutSegment(id, first, _, day) => self.segment_refused(id, first, day, refusal),
-            Work::PutBlanked(..) | Work::FetchToBlank(..) => {
-                self.blank_refused(refusal);
-                Ok(())
-            }
-            Work::History(id, before) => {
-                self.history_refused(id, before, refusal);
-                Ok(())
-            }
-            Work::ArchiveDays | Work::RewrapDays(..) => {
-                self.days_refused(refusal);
-                Ok(())
-            }
-            Work::OpenDay(_) | Work::ListSegments(_) | Work::KeepOut(..) => {
-                self.archive_refused(refusal);
-                Ok(())
-            }
-            Work::Archive | Work::Hole(_) => Ok(()),
+            Work::Archive(work) => self.archive_work_refused(work, refusal),
             Work::ChainChanges => {
                 self.changes_refused();
                 Ok(())

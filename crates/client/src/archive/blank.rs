@@ -1,5 +1,6 @@
 //! Taking out of the archive what was taken back: the segment is replaced by one without the words.
 
+use super::ArchiveWork;
 use super::segment::Contents;
 use crate::Error;
 use crate::database::archive;
@@ -17,7 +18,7 @@ impl Turn<'_> {
         let Some((id, seq)) = archive::first_blank(self.db)? else { return Ok(false) };
         self.memory.archive.busy = true;
         let before = seq.saturating_add(1);
-        self.request(Work::FetchToBlank(id, seq), &FetchSegments { conversation: id, before });
+        self.request(Work::Archive(ArchiveWork::FetchToBlank(id, seq)), &FetchSegments { conversation: id, before });
         Ok(true)
     }
 
@@ -61,7 +62,7 @@ impl Turn<'_> {
         let generation = self.conversation(id)?.generation;
         let segment = Segment { revision, bytes, ..*old };
         self.memory.archive.busy = true;
-        let work = Work::PutBlanked(id, old.first, old.last);
+        let work = Work::Archive(ArchiveWork::PutBlanked(id, old.first, old.last));
         self.request(work, &PutSegment { conversation: id, generation, segment });
         Ok(())
     }

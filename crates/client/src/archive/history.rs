@@ -1,5 +1,6 @@
 //! Reading the archive: what was said before this device came.
 
+use super::ArchiveWork;
 use super::segment::{Contents, Record};
 use crate::client::Client;
 use crate::content::Content;
@@ -71,7 +72,7 @@ impl Turn<'_> {
             return Ok(());
         }
         for (conversation, before) in self.memory.archive.wanted.clone() {
-            let work = Work::History(conversation, before);
+            let work = Work::Archive(ArchiveWork::History(conversation, before));
             if !self.memory.session.is_busy(&work, self.now) {
                 self.request(work, &FetchSegments { conversation, before });
             }
@@ -86,7 +87,7 @@ impl Turn<'_> {
             return Ok(());
         }
         for (conversation, after) in archive::holes(self.db, self.now.saturating_sub(HOLES_MS))? {
-            self.request(Work::Hole(conversation), &ListSegments { conversation, after });
+            self.request(Work::Archive(ArchiveWork::Hole(conversation)), &ListSegments { conversation, after });
         }
         Ok(())
     }
@@ -141,7 +142,7 @@ impl Turn<'_> {
 
     pub(crate) fn history_refused(&mut self, id: ConversationId, before: u64, refusal: &Refusal) {
         if is_transient(refusal) {
-            self.later(Work::History(id, before), refusal);
+            self.later(Work::Archive(ArchiveWork::History(id, before)), refusal);
         } else {
             self.memory.archive.wanted.remove(&id);
         }

@@ -1,6 +1,7 @@
 //! The archive's keys. All devices of the person have them: a new one gets them with its link. When a device is removed,
 //! nothing more is sealed under a key that it has.
 
+use super::ArchiveWork;
 use crate::database::{archive, meta};
 use crate::session::Work;
 use crate::turn::Turn;
@@ -63,7 +64,7 @@ impl Turn<'_> {
         let wrapped = key.seal_day(owner, day, &DayKey::generate(self.entropy), self.entropy);
         let day = ArchiveDay { day, version: key.version(), wrapped };
         self.memory.archive.busy = true;
-        self.request(Work::OpenDay(day.day), &OpenArchiveDay { day });
+        self.request(Work::Archive(ArchiveWork::OpenDay(day.day)), &OpenArchiveDay { day });
         Ok(())
     }
 
@@ -92,7 +93,7 @@ impl Turn<'_> {
         }
         self.memory.archive.busy = true;
         let after = self.memory.archive.rewrapped;
-        self.request(Work::ArchiveDays, &FetchArchiveDays { after });
+        self.request(Work::Archive(ArchiveWork::Days), &FetchArchiveDays { after });
         Ok(true)
     }
 
@@ -110,7 +111,7 @@ impl Turn<'_> {
         let last = fetched.days.last().map(|day| day.day);
         if !days.is_empty() {
             self.memory.archive.busy = true;
-            self.request(Work::RewrapDays(last, fetched.more), &RewrapArchiveDays { days });
+            self.request(Work::Archive(ArchiveWork::RewrapDays(last, fetched.more)), &RewrapArchiveDays { days });
             return Ok(());
         }
         self.rewrapped_days(last, fetched.more)

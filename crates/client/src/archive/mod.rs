@@ -18,13 +18,40 @@ use crate::session::Work;
 use crate::turn::Turn;
 use crate::{Error, Event};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use wire::request::{KeepOut, Places};
+use wire::request::{self, KeepOut, Places};
 use wire::{ConversationId, Refusal, UnixMillis};
 
 /// So long after something new was read it is looked for what the archive misses, and by chance up to twice as long.
 const REST_MS: u64 = 20_000;
 /// What could not be archived is tried again after so long.
 const AGAIN_MS: u64 = 300_000;
+
+/// What a request about the archive is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum ArchiveWork {
+    /// A day is begun.
+    OpenDay(u32),
+    /// A segment: its first and last place, and its day.
+    PutSegment(ConversationId, u64, u64, u32),
+    /// What is there of a conversation.
+    ListSegments(ConversationId),
+    /// What is there from just before this device came.
+    Hole(ConversationId),
+    /// The segment that holds what was taken back at this place.
+    FetchToBlank(ConversationId, u64),
+    /// That segment without it.
+    PutBlanked(ConversationId, u64, u64),
+    /// What is there of a conversation before a place.
+    History(ConversationId, u64),
+    /// A conversation is kept out, or let in.
+    KeepOut(ConversationId, bool),
+    /// Keys of days, to be sealed anew.
+    Days,
+    /// They are; the last of them, and whether there are more.
+    RewrapDays(Option<u32>, bool),
+    /// Never on its way: only a time to look at what is missing.
+    Look,
+}
 
 /// What is known of the archive beside the disk.
 #[derive(Debug, Default)]
@@ -71,18 +98,54 @@ impl Client {
 }
 
 impl Turn<'_> {
+    /// What a success means.
+    pub(crate) fn archive_answered(&mut self, work: ArchiveWork, body: &[u8]) -> Result<(), Error> {
+        match work {
+            ArchiveWork::OpenDay(day) => self.opened_day(day, &Self::decoded::<request::OpenArchiveDay>(body)?),
+            ArchiveWork::PutSegment(id, first, last, _) => self.segment_put(id, first, last),
+            ArchiveWork::ListSegments(id) => self.segments_listed(id, Self::decoded::<request::ListSegments>(body)?),
+            ArchiveWork::Hole(id) => self.hole_listed(id, &Self::decoded::<request::ListSegments>(body)?),
+            ArchiveWork::FetchToBlank(id, seq) => {
+                self.fetched_to_blank(id, seq, &Self::decoded::<request::FetchSegments>(body)?)
+            }
+            ArchiveWork::PutBlanked(id, first, last) => self.blanked_put(id, first, last),
+            ArchiveWork::History(id, before) => {
+                self.history_came(id, before, &Self::decoded::<request::FetchSegments>(body)?)
+            }
+            ArchiveWork::KeepOut(id, out) => self.kept_out(id, out),
+            ArchiveWork::Days => self.fetched_days(&Self::decoded::<request::FetchArchiveDays>(body)?),
+            ArchiveWork::RewrapDays(last, more) => self.rewrapped_days(last, more),
+            ArchiveWork::Look => Ok(()),
+        }
+    }
+
+    /// What a refusal means.
+    pub(crate) fn archive_work_refused(&mut self, work: ArchiveWork, refusal: &Refusal) -> Result<(), Error> {
+        match work {
+            ArchiveWork::PutSegment(id, first, _, day) => return self.segment_refused(id, first, day, refusal),
+            ArchiveWork::PutBlanked(..) | ArchiveWork::FetchToBlank(..) => self.blank_refused(refusal),
+            ArchiveWork::History(id, before) => self.history_refused(id, before, refusal),
+            ArchiveWork::Days | ArchiveWork::RewrapDays(..) => self.days_refused(refusal),
+            ArchiveWork::OpenDay(_) | ArchiveWork::ListSegments(_) | ArchiveWork::KeepOut(..) => {
+                self.archive_refused(refusal);
+            }
+            ArchiveWork::Hole(_) | ArchiveWork::Look => {}
+        }
+        Ok(())
+    }
+
     /// Does what is next for the archive: one request that changes it at a time, after everything else was fetched.
     pub(crate) fn keep_archive(&mut self) -> Result<(), Error> {
         self.fetch_wanted_history()?;
         let Archive { busy, rested, .. } = self.memory.archive;
-        let waits = busy || rested || self.memory.session.is_busy(&Work::Archive, self.now);
+        let waits = busy || rested || self.memory.session.is_busy(&Work::Archive(ArchiveWork::Look), self.now);
         if waits || self.memory.session.is_fetching() || !self.memory.behind_on.as_ref().is_some_and(|on| on.is_empty())
         {
             return Ok(());
         }
         if let Some((conversation, out)) = archive::untold(self.db)? {
             self.memory.archive.busy = true;
-            self.request(Work::KeepOut(conversation, out), &KeepOut { conversation, out });
+            self.request(Work::Archive(ArchiveWork::KeepOut(conversation, out)), &KeepOut { conversation, out });
             return Ok(());
         }
         let Some(key) = self.archive_key()? else {
@@ -105,17 +168,17 @@ impl Turn<'_> {
     /// Another device of the person is about to come, or has come: it should find everything.
     pub(crate) fn archive_at_once(&mut self) {
         self.memory.archive.rested = false;
-        self.memory.session.hurry(&Work::Archive);
+        self.memory.session.hurry(&Work::Archive(ArchiveWork::Look));
     }
 
     /// Whether something is about to be archived.
     pub(crate) fn is_archiving(&self) -> bool {
         let Archive { busy, rested, .. } = self.memory.archive;
-        busy || !(rested || self.memory.session.is_busy(&Work::Archive, self.now))
+        busy || !(rested || self.memory.session.is_busy(&Work::Archive(ArchiveWork::Look), self.now))
     }
 
     fn archive_later(&mut self, pause_ms: u64) {
-        self.memory.session.delay(Work::Archive, self.now.saturating_add(pause_ms));
+        self.memory.session.delay(Work::Archive(ArchiveWork::Look), self.now.saturating_add(pause_ms));
     }
 
     /// Another device of the person has archived this part of a conversation.

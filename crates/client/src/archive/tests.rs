@@ -184,7 +184,7 @@ fn what_was_read_comes_back_on_another_device_and_what_disappears_does_not() {
     assert_eq!(laptop.conversations().unwrap()[0].unread, 0);
     // What came from the archive is not put there again.
     let before = shelf.segments.clone();
-    laptop.turn(NOW, |turn| Ok(turn.archive_at_once())).unwrap();
+    archive_now(&mut laptop);
     shelf.serve(&mut laptop);
     assert_eq!(shelf.segments, before);
 }
@@ -409,4 +409,13 @@ fn a_long_conversation_becomes_segments_that_a_screen_can_wait_for() {
     let all = laptop.lines(CONVERSATION, 2_000).unwrap();
     let seqs: Vec<_> = all.iter().filter_map(|line| line.seq).collect();
     assert_eq!(seqs, (1..=1_000).collect::<Vec<_>>());
+}
+
+fn archive_now(client: &mut Client) {
+    client
+        .turn(NOW, |turn| {
+            turn.archive_at_once();
+            Ok(())
+        })
+        .unwrap();
 }

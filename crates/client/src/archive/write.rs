@@ -1,5 +1,6 @@
 //! Adding to the archive what it misses.
 
+use super::ArchiveWork;
 use super::segment::{Contents, Record};
 use crate::database::archive::{self, Archivable};
 use crate::database::conversation;
@@ -87,7 +88,10 @@ impl Turn<'_> {
         let generation = self.conversation(id)?.generation;
         let segment = Segment { first, last, day, revision: 0, bytes };
         self.memory.archive.busy = true;
-        self.request(Work::PutSegment(id, first, last, day), &PutSegment { conversation: id, generation, segment });
+        self.request(
+            Work::Archive(ArchiveWork::PutSegment(id, first, last, day)),
+            &PutSegment { conversation: id, generation, segment },
+        );
         Ok(())
     }
 
@@ -127,7 +131,7 @@ impl Turn<'_> {
 
     fn list_segments(&mut self, id: ConversationId, after: u64) {
         self.memory.archive.busy = true;
-        self.request(Work::ListSegments(id), &ListSegments { conversation: id, after });
+        self.request(Work::Archive(ArchiveWork::ListSegments(id)), &ListSegments { conversation: id, after });
     }
 
     pub(crate) fn segments_listed(&mut self, id: ConversationId, list: SegmentList) -> Result<(), Error> {
