@@ -1,5 +1,6 @@
 //! A world that comes to rest: everything is repaired, and goes on until nothing more happens.
 
+use crate::device::Device;
 use crate::world::World;
 use client::ConversationState;
 use std::collections::BTreeSet;
@@ -23,7 +24,9 @@ impl World {
             if self.unsettled().is_empty() {
                 return true;
             }
-            let here = self.devices.iter().filter(|device| !self.oracle.is_revoked(device.id));
+            // A device that is nobody's, and is not about to be somebody's, has nothing to wait for.
+            let waits = |device: &&Device| device.is_linked() || device.linking;
+            let here = self.devices.iter().filter(waits).filter(|device| !self.oracle.is_revoked(device.id));
             let soon = here.filter_map(|device| device.client.as_ref()?.poll_timeout()).min();
             let wait = soon.map_or(1_000, |at| at.saturating_sub(self.now)).clamp(1, NEAR_MS);
             self.pass(wait);
