@@ -22,6 +22,11 @@ impl Turn<'_> {
         Ok(meta::set_number(self.db, &name(id), departure as u64)?)
     }
 
+    /// Whether it has left as the last one: what it had forgotten only [`Turn::come_back`] takes up again.
+    pub(crate) fn has_left_alone(&self, id: ConversationId) -> Result<bool, Error> {
+        Ok(self.departure(id)? == Departure::Alone)
+    }
+
     fn departure(&self, id: ConversationId) -> Result<Departure, Error> {
         Ok(match meta::number(self.db, &name(id))? {
             0 => Departure::None,

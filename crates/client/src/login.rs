@@ -227,8 +227,7 @@ impl Turn<'_> {
     /// The server names the logs of which this device is a member: one that it follows and that is not there has an end.
     fn look_for_removal(&mut self, row: &ConversationRow) {
         use ConversationState::{Active, Leaving, Repairing};
-        let follows = matches!(row.state, Active | Repairing | Leaving) && row.cursor > 0;
-        if follows && !self.memory.heads.contains_key(&row.id) {
+        if matches!(row.state, Active | Repairing | Leaving) && !self.memory.heads.contains_key(&row.id) {
             self.notice_head(Cursor { conversation: row.id, generation: row.generation, seq: row.cursor + 1 });
         }
     }

@@ -73,7 +73,7 @@ impl Turn<'_> {
         }
         while let Some(id) = self.memory.unknown.pop_first() {
             let known = conversation::find(self.db, id)?;
-            if known.as_ref().is_some_and(|row| row.state != ConversationState::Left) {
+            if known.as_ref().is_some_and(|row| row.state != ConversationState::Left) || self.has_left_alone(id)? {
                 continue;
             }
             let row = known.unwrap_or_else(|| ConversationRow::new(id, Kind::Group, ConversationState::Repairing));

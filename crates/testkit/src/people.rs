@@ -120,14 +120,14 @@ impl Actor<'_> {
     fn change(&mut self, verb: Verb) -> Acted {
         let (conversation, other, now) = (self.conversation()?, self.other(self.second), self.now);
         match verb {
-            Verb::Add => self.client.add_members(conversation, &[other], now),
-            Verb::Remove => self.client.remove_members(conversation, &[other], now),
-            Verb::Promote => self.client.set_admin(conversation, other, true, now),
-            Verb::Demote => self.client.set_admin(conversation, other, false, now),
-            Verb::Leave => self.client.leave_group(conversation, now),
-            _ => self.client.rename(conversation, &format!("name {}", self.serial), now),
+            Verb::Add => drop(self.client.add_members(conversation, &[other], now)?),
+            Verb::Remove => drop(self.client.remove_members(conversation, &[other], now)?),
+            Verb::Promote => drop(self.client.set_admin(conversation, other, true, now)?),
+            Verb::Demote => drop(self.client.set_admin(conversation, other, false, now)?),
+            Verb::Leave => self.client.leave_group(conversation, now)?,
+            _ => drop(self.client.rename(conversation, &format!("name {}", self.serial), now)?),
         }
-        .map(|_| None)
+        Ok(None)
     }
 
     fn other(&self, choice: usize) -> UserId {

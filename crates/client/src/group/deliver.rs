@@ -48,13 +48,7 @@ impl Turn<'_> {
             Ok(Plan::Commit(proposed)) => self.commit(row, unsent, &proposed),
             Ok(Plan::Propose) => self.propose(row, &unsent),
             Ok(Plan::Forget) => self.leave_for_good(row, &unsent),
-            Err(obstacle) => {
-                if wish == Wish::Leave {
-                    // The person's other devices, which may be out already, come back.
-                    self.add_siblings(&row)?;
-                }
-                self.give_up(row, &unsent, &obstacle.to_string())
-            }
+            Err(obstacle) => self.give_up(row, &unsent, &obstacle.to_string()),
         }
     }
 
@@ -136,9 +130,8 @@ impl Turn<'_> {
     ) -> Result<(), Error> {
         let wish = stored(unsent)?;
         if wish == Wish::Leave {
-            // That was the stepping down; the wish goes on.
-            outbox::insert(self.db, row.id, OutboxKind::Wish, unsent.message_id, unsent.input.as_deref(), None)?;
-            return Ok(());
+            // That was a step on the way. The next one is another commit, and has an id of its own.
+            return self.wish_to_leave(row.id);
         }
         let added = commit.changes.iter().any(|change| matches!(change, Change::Add(_)));
         if matches!(wish, Wish::Add { announce: true, .. }) && added {
@@ -165,6 +158,10 @@ impl Turn<'_> {
     /// The server refuses a wish for good, or it has become impossible.
     pub(crate) fn give_up(&mut self, row: ConversationRow, unsent: &OutboxRow, reason: &str) -> Result<(), Error> {
         self.change(&row, |group, device, _| group.discard_pending(device))??;
+        if is_leave(unsent) {
+            // The person's other devices, which may be out already, come back.
+            self.add_siblings(&row)?;
+        }
         self.tell_outcome(row.id, unsent, Some(reason));
         self.settle_wish(row, unsent)
     }
@@ -269,6 +266,11 @@ impl Turn<'_> {
             Err(_) => self.start_repair(row),
         }
     }
+}
+
+/// Whether a person means to leave by it.
+pub(crate) fn is_leave(unsent: &OutboxRow) -> bool {
+    unsent.input.as_deref().is_some_and(|input| wire::decode(input) == Ok(Wish::Leave))
 }
 
 fn stored(unsent: &OutboxRow) -> Result<Wish, Error> {

@@ -5,6 +5,7 @@ mod deliver;
 mod notice;
 mod wish;
 
+pub(crate) use deliver::is_leave;
 pub(crate) use notice::At;
 pub use notice::Notice;
 pub use wish::Obstacle;
@@ -116,13 +117,14 @@ impl Client {
     }
 
     /// Leaves a group: messages cannot be sent any more, and another member's next commit removes this device. The
-    /// person's other devices are removed before. Who is alone in it forgets it.
+    /// person's other devices are removed before. Who is alone in it forgets it. That takes several commits, each with an
+    /// id of its own: [`Event::ConversationChanged`] tells of the end, [`Event::GroupUnchanged`] that it cannot be.
     ///
     /// # Errors
     /// As [`Client::add_members`]; [`Obstacle::LastAdmin`] for the only admin among others.
-    pub fn leave_group(&mut self, conversation: ConversationId, now: UnixMillis) -> Result<MessageId, Error> {
+    pub fn leave_group(&mut self, conversation: ConversationId, now: UnixMillis) -> Result<(), Error> {
         self.account()?;
-        self.turn(now, |turn| turn.wish(conversation, &Wish::Leave))
+        self.turn(now, |turn| turn.wish(conversation, &Wish::Leave).map(drop))
     }
 
     /// Names a group: a message, which any member may send.

@@ -9,7 +9,7 @@
 use crate::database::conversation::{self, ConversationRow};
 use crate::database::outbox::{self, OutboxKind, OutboxRow};
 use crate::database::raw::{self, Removed};
-use crate::group::Wish;
+use crate::group::{Wish, is_leave};
 use crate::turn::Turn;
 use crate::{ConversationState, Error, Event};
 use e2ee::Group;
@@ -175,11 +175,6 @@ impl Turn<'_> {
         let gone = before.iter().filter(|leaf| !after.is_empty() && !is_in(after, leaf.device));
         Ok(gone.map(Removed::from).collect())
     }
-}
-
-/// Who leaves says nothing to anybody.
-fn is_leave(unsent: &OutboxRow) -> bool {
-    unsent.input.as_deref().is_some_and(|input| wire::decode(input) == Ok(Wish::Leave))
 }
 
 /// Members of a group that this device is about to come into again, of whom it knows, or must fear, that they were removed in

@@ -92,8 +92,9 @@ impl Turn<'_> {
         user: UserId,
         packages: Vec<ClaimedKeyPackage>,
     ) -> Result<(), Error> {
-        if packages.is_empty() && user != self.account()?.user {
-            // Nobody is thrown out: it waits until they can come along.
+        let row = self.conversation(unsent.conversation)?;
+        if packages.is_empty() && self.staying(&row)?.iter().any(|(owner, _)| *owner == user) {
+            // Nobody is thrown out, no device of this person either: it waits until they can come along.
             return self.give_up_group(unsent);
         }
         let mut intention = stored(unsent)?;
