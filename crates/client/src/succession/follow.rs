@@ -114,7 +114,7 @@ impl Turn<'_> {
                 self.wait_for(conversation, users);
                 return Ok(Step::Wait);
             }
-            Err(error) if is_objection(&error) => self.refuse_successor(row, entry, &error.to_string())?,
+            Err(error) if is_objection(&error) && !is_outdated(row, &error) => self.refuse_successor(row, entry, &error.to_string())?,
             Err(_) => self.left_behind(row)?,
         }
         Ok(Step::Done)
@@ -164,6 +164,12 @@ pub(crate) fn was_refused(db: &Connection, group: &Group) -> Result<bool, rusqli
 
 fn refusal_of(group: GroupId) -> String {
     format!("refused group {group}")
+}
+
+/// Whether the new group was held against a copy of the old one that was not current: who is in repair has not followed what
+/// was committed since, such as that somebody is removed. It comes in from outside, which looks at the chain of policies.
+const fn is_outdated(row: &ConversationRow, error: &e2ee::Error) -> bool {
+    matches!(row.state, ConversationState::Repairing) && matches!(error, e2ee::Error::Refused(Refused::Succession(_)))
 }
 
 /// Whether the group was opened and is not one to be followed; else there was no way to open it.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::Event;
 use crate::content::Content;
+use crate::database::conversation;
 use crate::session::Phase;
 use crate::testing::scene::{NEXT, Scene, now};
 use crate::testing::{BOB, CONVERSATION, TENANT};
@@ -55,6 +56,28 @@ fn a2_a19_a_successor_that_may_not_be_is_refused_shown_and_not_let_in_by_another
     scene.hand_out(&made);
     assert_eq!(scene.wants(), [], "no external commit into it");
     assert_eq!(scene.state(), (ConversationState::Repairing, Some(scene.group)));
+}
+
+#[test]
+fn who_is_in_repair_holds_no_outdated_copy_against_a_successor_and_comes_in_from_outside() {
+    let mut scene = Scene::new();
+    scene
+        .alice
+        .turn(now(), |turn| {
+            let row = turn.conversation(CONVERSATION)?;
+            Ok(conversation::save(turn.db, &ConversationRow { state: ConversationState::Repairing, ..row })?)
+        })
+        .unwrap();
+    let policy = scene.policy();
+    // To somebody who has missed a succession in between, it looks as if one was left out.
+    let made = scene.make(&GroupPolicy { ordinal: policy.ordinal + 1, ..policy });
+    scene.hear(&made, true);
+    let refused = |event: &Event| matches!(event, Event::SuccessorRefused { .. });
+    assert!(!scene.events().iter().any(refused));
+    scene.welcomes(Vec::new());
+    scene.hand_out(&made);
+    scene.want::<Commit>();
+    assert_eq!(scene.state(), (ConversationState::Joining, Some(scene.group)));
 }
 
 #[test]
