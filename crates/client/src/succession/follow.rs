@@ -114,7 +114,9 @@ impl Turn<'_> {
                 self.wait_for(conversation, users);
                 return Ok(Step::Wait);
             }
-            Err(error) if is_objection(&error) && !is_outdated(row, &error) => self.refuse_successor(row, entry, &error.to_string())?,
+            Err(error) if is_objection(&error) && !is_outdated(row, &error) => {
+                self.refuse_successor(row, entry, &error.to_string())?
+            }
             Err(_) => self.left_behind(row)?,
         }
         Ok(Step::Done)
